@@ -1,0 +1,204 @@
+"""A bundle on disk: opened, verified, written. Knows files and hashes, not what graphs compute.
+
+A bundle is a folder with ``manifest.json`` and the files it names. Graph files carry a part of
+their hash in their name and the manifest is replaced last, in one step: whoever kills an export
+leaves the old bundle or the new one. Nothing in a bundle is ever executed or unpickled.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import logging
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edgesam.errors import BundleError, ChecksumMismatch, ModelNotFound
+from edgesam.home import bundle_path, home
+from edgesam.manifest import BundleFile, Manifest, Variant
+from edgesam.models import MODELS
+
+logger = logging.getLogger(__name__)
+
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """An opened bundle.
+
+    Attributes:
+        path: its folder.
+        manifest: what it says of itself.
+    """
+
+    path: Path
+    manifest: Manifest
+
+    @property
+    def variants(self) -> dict[str, Variant]:
+        return self.manifest.variants
+
+    def variant(self, name: str) -> tuple[str, Variant]:
+        """The variant of that name, or the default one for ``auto``, with its name.
+
+        Raises:
+            BundleError: the bundle has no such variant.
+        """
+        if name == "auto":
+            name = next(iter(self.variants), "fp32")
+        if name not in self.variants:
+            have = ", ".join(self.variants) or "none"
+            raise BundleError(f"the bundle {self.path} has no variant {name!r}; it has: {have}")
+        return name, self.variants[name]
+
+    def verified(self, file: BundleFile) -> Path:
+        """The path of a file of this bundle, its bytes checked.
+
+        Raises:
+            BundleError: the file is missing.
+            ChecksumMismatch: its bytes are not those the manifest names.
+        """
+        path = self.path / file.file
+        try:
+            stat = path.stat()
+        except FileNotFoundError:
+            raise BundleError(f"the bundle {self.path} lacks {file.file}; export it again") from None
+        stamp = _Stamp(path, stat)
+        if stamp.holds(file.sha256):
+            return path
+        found = sha256_of(path)
+        if found != file.sha256:
+            raise ChecksumMismatch(
+                f"{path} has sha256 {found[:12]}..., the manifest says {file.sha256[:12]}...: the "
+                "bundle was changed or damaged; export or pull it again"
+            )
+        stamp.write(found)
+        return path
+
+    def passport(self, variant: Variant) -> dict[str, Any] | None:
+        """The parity report of a variant, if it has one that measured these very graphs."""
+        if variant.passport is None:
+            return None
+        report = json.loads(self.verified(variant.passport).read_text("utf-8"))
+        measured = report.get("graphs", {})
+        mine = {
+            "image_encoder": variant.image_encoder.sha256,
+            "mask_decoder": variant.mask_decoder.sha256,
+        }
+        return report if measured == mine else None
+
+
+def open_bundle(path: str | os.PathLike[str]) -> Bundle:
+    """Open the bundle in a folder; its files are checked when they are used.
+
+    Raises:
+        BundleError: there is no bundle, or its manifest cannot be used.
+    """
+    folder = Path(path)
+    try:
+        text = (folder / MANIFEST).read_text("utf-8")
+    except (FileNotFoundError, NotADirectoryError):
+        raise BundleError(f"{folder} is not a bundle: it has no {MANIFEST}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise BundleError(f"{folder / MANIFEST} cannot be read: {error}") from None
+    return Bundle(folder, Manifest.from_json(text, str(folder / MANIFEST)))
+
+
+def find_bundle(model: str | os.PathLike[str]) -> Bundle:
+    """The bundle of a known model, as ``edgesam pull`` left it, or the one in a folder.
+
+    Raises:
+        ModelNotFound: the name is unknown, or the model has not been pulled.
+        BundleError: it is there and cannot be used.
+    """
+    if isinstance(model, str) and model in MODELS:
+        if not (bundle_path(model) / MANIFEST).exists():
+            raise ModelNotFound(f"{model} is not on this machine; run: edgesam pull {model}")
+        return open_bundle(bundle_path(model))
+    if Path(model).exists():
+        return open_bundle(model)
+    known = ", ".join(MODELS)
+    raise ModelNotFound(f"{os.fspath(model)!r} is neither a known model ({known}) nor a folder")
+
+
+def write_bundle(path: Path, manifest: Manifest, files: dict[str, Path]) -> Bundle:
+    """Put finished files into a bundle's folder and make the manifest name them.
+
+    Args:
+        path: the bundle's folder; its parent must exist.
+        manifest: naming every file.
+        files: name in the bundle -> a finished file on the same disk, moved from there.
+
+    Raises:
+        BundleError: the folder cannot be written.
+    """
+    try:
+        path.mkdir(exist_ok=True)
+        for name, source in files.items():
+            with source.open("rb+") as file:
+                os.fsync(file.fileno())
+            source.replace(path / name)
+        temporary = path / f".{MANIFEST}.{os.getpid()}"
+        with temporary.open("w", encoding="utf-8", newline="\n") as file:
+            file.write(manifest.to_json())
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path / MANIFEST)
+    except OSError as error:
+        raise BundleError(f"the bundle {path} cannot be written: {error.strerror}") from None
+    _sweep(path, manifest)
+    return Bundle(path, manifest)
+
+
+def _sweep(path: Path, manifest: Manifest) -> None:
+    """Remove graph files that an earlier manifest named and this one does not."""
+    named = {MANIFEST}
+    for variant in manifest.variants.values():
+        for file in (variant.image_encoder, variant.mask_decoder, variant.passport):
+            if file is not None:
+                named.add(file.file)
+    for entry in path.iterdir():
+        if entry.name not in named and entry.suffix in (".onnx", ".json"):
+            with contextlib.suppress(OSError):  # still open in another process: the next sweep's
+                entry.unlink()
+
+
+def sha256_of(path: Path) -> str:
+    """The sha256 of a file's bytes, in hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+class _Stamp:
+    """Remembers, outside the bundle, that a file with this size and these times had this hash.
+
+    The second load then costs a stat. The times include the change time, which a program that
+    restores the modification time cannot set on POSIX systems.
+    """
+
+    def __init__(self, path: Path, stat: os.stat_result) -> None:
+        key = hashlib.sha256(os.fsencode(path.absolute())).hexdigest()[:32]
+        self._file = home() / "verified" / f"{key}.json"
+        self._state = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
+
+    def holds(self, sha256: str) -> bool:
+        try:
+            return bool(json.loads(self._file.read_text("utf-8")) == [sha256, *self._state])
+        except (OSError, ValueError):
+            return False
+
+    def write(self, sha256: str) -> None:
+        try:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            temporary = self._file.with_suffix(f".{os.getpid()}")
+            temporary.write_text(json.dumps([sha256, *self._state]), "utf-8")
+            temporary.replace(self._file)
+        except OSError as error:  # a read-only home costs time, not correctness
+            logger.debug("verified hashes are not remembered: %s", error)

@@ -1,0 +1,38 @@
+"""What an encoder made of one picture. Immutable; knows which encoder, and where the picture lay."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgesam.fit import Fit
+
+
+@dataclass(frozen=True, eq=False)
+class Embedding:
+    """The picture's side of every prompt on it; may be kept, shared between threads and reused.
+
+    Attributes:
+        array: (1, 256, 64, 64) float32, read-only.
+        fit: how the picture lay in the model's square.
+        encoder: sha256 of the graph that made it: only its own decoder understands it.
+        mapping: how pixels became 8-bit grey levels, in words.
+    """
+
+    array: NDArray[np.float32]
+    fit: Fit
+    encoder: str
+    mapping: str
+
+    def __post_init__(self) -> None:
+        self.array.setflags(write=False)
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the picture, in pixels."""
+        return self.fit.height, self.fit.width
+
+    def __repr__(self) -> str:
+        return f"Embedding({self.fit.width}x{self.fit.height}, {self.mapping})"

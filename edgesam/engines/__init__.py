@@ -1,0 +1,38 @@
+"""Ways to run a bundle's graphs, by name. An engine asked for by name runs or raises."""
+
+from __future__ import annotations
+
+import logging
+
+from edgesam.engines.ort import OnnxRuntime
+from edgesam.engines.protocol import Engine, Prompts, Session
+from edgesam.errors import EngineUnavailable
+
+__all__ = ["ENGINES", "Engine", "Prompts", "Session", "choose"]
+
+logger = logging.getLogger(__name__)
+
+ENGINES: dict[str, Engine] = {engine.name: engine for engine in (OnnxRuntime(),)}
+
+
+def choose(name: str) -> Engine:
+    """The engine of that name; ``auto`` is the first that works here.
+
+    Raises:
+        EngineUnavailable: the name is unknown, it cannot run here, or nothing can.
+    """
+    if name != "auto":
+        if name not in ENGINES:
+            known = ", ".join(ENGINES)
+            raise EngineUnavailable(f"no engine is called {name!r}; known: {known}")
+        if (reason := ENGINES[name].available()) is not None:
+            raise EngineUnavailable(f"engine {name!r} is unavailable: {reason}")
+        return ENGINES[name]
+    reasons = []
+    for engine in ENGINES.values():
+        reason = engine.available()
+        if reason is None:
+            logger.info("engine auto: %s, the first of %s that works", engine.name, list(ENGINES))
+            return engine
+        reasons.append(f"{engine.name} {reason}")
+    raise EngineUnavailable(f"no engine works here: {'; '.join(reasons)}")

@@ -1,0 +1,118 @@
+"""ONNX Runtime, on the CPU or on CUDA. Imports it at the first load, never before."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgesam.engines.protocol import Prompts
+from edgesam.errors import BundleError, EngineUnavailable, PrecisionMismatch
+
+_PROVIDERS: dict[str, list[tuple[str, dict[str, str]]]] = {
+    "cpu": [("CPUExecutionProvider", {})],
+    # TensorFloat-32 keeps 10 bits of mantissa: it would not be the fp32 that was asked for.
+    "cuda": [("CUDAExecutionProvider", {"use_tf32": "0"}), ("CPUExecutionProvider", {})],
+}
+_ELEMENT_TYPE = {"fp32": "tensor(float)"}
+
+
+class OnnxRuntime:
+    """The engine ``onnxruntime``."""
+
+    name = "onnxruntime"
+
+    def available(self) -> str | None:
+        if importlib.util.find_spec("onnxruntime") is None:
+            return (
+                "needs the package onnxruntime (not installed). "
+                'Try: pip install "edgesam[cpu]", or "edgesam[gpu]" for CUDA'
+            )
+        return None
+
+    def devices(self) -> tuple[str, ...]:
+        if self.available() is not None:
+            return ()
+        import onnxruntime  # noqa: PLC0415
+
+        offered = onnxruntime.get_available_providers()
+        return tuple(device for device, chain in _PROVIDERS.items() if chain[0][0] in offered)
+
+    def open(
+        self,
+        image_encoder: Path,
+        mask_decoder: Path,
+        *,
+        precision: str,
+        device: str,
+        threads: int | None,
+    ) -> OrtSession:
+        if (reason := self.available()) is not None:
+            raise EngineUnavailable(f"engine 'onnxruntime' is unavailable: {reason}")
+        device = "cpu" if device == "auto" else device
+        devices = self.devices()
+        if device not in devices:
+            raise EngineUnavailable(
+                f"engine 'onnxruntime' has no device {device!r} here; it has: {', '.join(devices)}"
+            )
+        return OrtSession(
+            _load(image_encoder, precision, device, threads),
+            _load(mask_decoder, precision, device, threads),
+            device,
+        )
+
+
+def _load(path: Path, precision: str, device: str, threads: int | None) -> Any:
+    import onnxruntime  # noqa: PLC0415
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    try:
+        session = onnxruntime.InferenceSession(path, options, providers=_PROVIDERS[device])
+    except Exception as error:  # onnxruntime's errors share no narrower base
+        reason = str(error).splitlines()[0]
+        raise BundleError(f"onnxruntime cannot load {path.name}: {reason}") from None
+    # A provider that fails to start is dropped with a log line only: read back what runs.
+    wanted, running = _PROVIDERS[device][0][0], session.get_providers()
+    if running[0] != wanted:
+        raise EngineUnavailable(f"onnxruntime was asked for {wanted} and runs {running[0]}")
+    found = {value.type for value in session.get_outputs()}
+    if found != {_ELEMENT_TYPE[precision]}:
+        raise PrecisionMismatch(f"{path.name} should run in {precision} and gives {sorted(found)}")
+    return session
+
+
+class OrtSession:
+    """Both graphs in ONNX Runtime; its ``run`` may be called from many threads."""
+
+    def __init__(self, encoder: Any, decoder: Any, device: str) -> None:
+        self._encoder = encoder
+        self._decoder = decoder
+        self.description = f"onnxruntime:{device}"
+
+    def encode(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
+        result: NDArray[np.float32] = self._encoder.run(["image_embeddings"], {"image": image})[0]
+        return result
+
+    def decode(
+        self, embedding: NDArray[np.float32], prompts: Prompts
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        logits, iou = self._decoder.run(
+            ["low_res_masks", "iou_predictions"],
+            {
+                "image_embeddings": embedding,
+                "point_coords": prompts.coords,
+                "point_labels": prompts.labels,
+                "mask_input": prompts.mask,
+                "has_mask_input": prompts.has_mask,
+            },
+        )
+        return logits, iou
+
+    def close(self) -> None:
+        self._encoder = self._decoder = None

@@ -1,0 +1,76 @@
+"""What an engine is: it opens a variant's graphs on a device and runs them. Knows no pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """N prompts of P points each, as the mask decoder takes them.
+
+    Attributes:
+        coords: (N, P, 2) float32, x and y in pixels of the model's square.
+        labels: (N, P) int32: 1 in, 0 out, 2 and 3 a box's corners, -1 the padding point.
+        mask: (M, 1, 256, 256) float32 logits, M being 1 (shared) or N.
+        has_mask: (M,) float32, 1 where ``mask`` says something, else 0.
+    """
+
+    coords: NDArray[np.float32]
+    labels: NDArray[np.int32]
+    mask: NDArray[np.float32]
+    has_mask: NDArray[np.float32]
+
+
+class Session(Protocol):
+    """Two graphs, ready to run. Many threads may call one session."""
+
+    @property
+    def description(self) -> str:
+        """Engine and device that really run, as ``onnxruntime:cpu``."""
+
+    def encode(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
+        """(1, 3, S, S) -> (1, 256, 64, 64)."""
+
+    def decode(
+        self, embedding: NDArray[np.float32], prompts: Prompts
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Logits (N, 4, 256, 256) and predicted IoU (N, 4), of all four mask tokens."""
+
+    def close(self) -> None:
+        """Free what the engine holds."""
+
+
+class Engine(Protocol):
+    """A way to run graphs."""
+
+    @property
+    def name(self) -> str: ...
+
+    def available(self) -> str | None:
+        """None when it works here, else the reason why not and what to do, in one line."""
+
+    def devices(self) -> tuple[str, ...]:
+        """Devices it can run on here; empty when it is not available."""
+
+    def open(
+        self,
+        image_encoder: Path,
+        mask_decoder: Path,
+        *,
+        precision: str,
+        device: str,
+        threads: int | None,
+    ) -> Session:
+        """Load both graphs.
+
+        Raises:
+            EngineUnavailable: the engine or the device cannot run here.
+            PrecisionMismatch: what was loaded does not run in that precision.
+            BundleError: the graphs cannot be loaded.
+        """

@@ -1,0 +1,135 @@
+"""From pictures and prompts to a network's inputs, by profile. Knows no engine and no file."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from edgesam_kernels.area import resize_area
+from edgesam_kernels.normalize import mean_std, min_max
+from numpy.typing import NDArray
+
+from edgesam.engines.protocol import Prompts
+from edgesam.errors import PromptError
+from edgesam.fit import Fit
+from edgesam.models import MODELS, Profile, PromptKind
+from edgesam.prompt import LOW_RESOLUTION, Prompt
+
+_CORNERS = np.array([2, 3], np.int32)  # labels of a box's two corners
+_PADDING_POINT = -1
+_CERTAIN = 1e-3  # a boolean mask says 0.001 or 0.999, never 0 or 1: logits stay near SAM's own
+
+
+def letterbox(height: int, width: int, square: int, profile: Profile) -> Fit:
+    """How a picture of that size lies in the model's square."""
+    return Fit.letterbox(height, width, square, per_axis=profile.prompt_scale == "per-axis")
+
+
+def network_input(rgb: NDArray[np.uint8], fit: Fit, profile: Profile) -> NDArray[np.float32]:
+    """The picture (H, W, 3) uint8 as the encoder takes it: (1, 3, square, square) float32."""
+    rows, columns = fit.resized_height, fit.resized_width
+    if profile.resize == "area":
+        resized = resize_area(rgb, rows, columns)
+    else:
+        from PIL import Image  # noqa: PLC0415
+
+        picture = Image.fromarray(rgb)
+        resized = np.asarray(picture.resize((columns, rows), Image.Resampling.BILINEAR))
+    if profile.normalization == "min-max":
+        return min_max(resized, fit.square)
+    return mean_std(resized, fit.square, profile.mean, profile.std)
+
+
+def check_prompt(prompt: Prompt, fit: Fit, profile: Profile, model: str) -> None:
+    """Refuse what the model was not trained for, and what misses the picture.
+
+    Raises:
+        PromptError: with the kind and a model that takes it, or with the picture's size.
+    """
+    kinds: dict[PromptKind, object] = {
+        "point": prompt.point_coords,
+        "box": prompt.corners,
+        "mask": prompt.mask_input,
+    }
+    for kind, part in kinds.items():
+        if part is not None and kind not in profile.prompt_kinds:
+            others = [m.name for m in MODELS.values() if kind in m.profile.prompt_kinds]
+            takes = " and ".join(sorted(profile.prompt_kinds))
+            raise PromptError(
+                f"{model} was trained for a {takes} and takes no {kind}; "
+                f"models that take a {kind}: {', '.join(others)}"
+            )
+    size = f"the picture of {fit.width} x {fit.height} pixels"
+    if prompt.point_coords is not None:
+        limit = (fit.width, fit.height)
+        outside = ((prompt.point_coords < 0) | (prompt.point_coords > limit)).any(axis=1)
+        if outside.any():
+            x, y = prompt.point_coords[outside][0]
+            raise PromptError(f"the point ({x:g}, {y:g}) is outside {size}")
+    if prompt.corners is not None:
+        x0, y0, x1, y1 = prompt.corners
+        if x1 <= 0 or y1 <= 0 or x0 >= fit.width or y0 >= fit.height:
+            raise PromptError(f"the box ({x0:g}, {y0:g}, {x1:g}, {y1:g}) is outside {size}")
+    mask = prompt.mask_input
+    if mask is not None and mask.dtype == np.bool_ and mask.shape != (fit.height, fit.width):
+        rows, columns = mask.shape
+        raise PromptError(f"the boolean mask_input is {columns} x {rows} pixels, not {size}")
+
+
+def decoder_inputs(prompts: Sequence[Prompt], fit: Fit, profile: Profile) -> Prompts:
+    """Checked prompts of one size (:func:`token_count`) as the decoder takes them."""
+    coords, labels = zip(*(_points(prompt, fit, profile) for prompt in prompts), strict=True)
+    masks = [prompt.mask_input for prompt in prompts]
+    if all(mask is None for mask in masks):
+        low = np.zeros((1, 1, LOW_RESOLUTION, LOW_RESOLUTION), np.float32)
+        has = np.zeros(1, np.float32)
+    else:
+        low = np.stack([_low_resolution(mask, fit)[None] for mask in masks])
+        has = np.array([mask is not None for mask in masks], np.float32)
+    return Prompts(np.stack(coords), np.stack(labels), low, has)
+
+
+def token_count(prompt: Prompt) -> int:
+    """How many prompt tokens the decoder sees: prompts of equal count may share a call."""
+    points = 0 if prompt.point_coords is None else len(prompt.point_coords)
+    if prompt.corners is not None:
+        return points + 2
+    return points + 1 if points else 0
+
+
+def _points(
+    prompt: Prompt, fit: Fit, profile: Profile
+) -> tuple[NDArray[np.float32], NDArray[np.int32]]:
+    """Points, then the padding point if there is no box, then the box's corners."""
+    coords: list[NDArray[np.float64]] = []
+    labels: list[NDArray[np.int32]] = []
+    if prompt.point_coords is not None and prompt.point_labels is not None:
+        coords.append(fit.to_square(prompt.point_coords))
+        labels.append(prompt.point_labels)
+        if prompt.corners is None:
+            coords.append(np.zeros((1, 2)))
+            labels.append(np.array([_PADDING_POINT], np.int32))
+    if prompt.corners is not None:
+        corners = fit.to_square(prompt.corners.reshape(2, 2))
+        coords.append(np.trunc(corners) if profile.truncate_boxes else corners)
+        labels.append(_CORNERS)
+    if not coords:
+        return np.zeros((0, 2), np.float32), np.zeros(0, np.int32)
+    return np.concatenate(coords).astype(np.float32), np.concatenate(labels)
+
+
+def _low_resolution(mask: NDArray[np.generic] | None, fit: Fit) -> NDArray[np.float32]:
+    """Logits as they are; a boolean mask as the logit of its coverage of each cell."""
+    logits = np.zeros((LOW_RESOLUTION, LOW_RESOLUTION), np.float32)
+    if mask is None:
+        return logits
+    if mask.dtype != np.bool_:
+        return mask.astype(np.float32)
+    cells = LOW_RESOLUTION / fit.square
+    rows = max(1, round(fit.resized_height * cells))
+    columns = max(1, round(fit.resized_width * cells))
+    grey = (mask * np.uint8(255))[:, :, None]
+    coverage = np.zeros((LOW_RESOLUTION, LOW_RESOLUTION))
+    coverage[:rows, :columns] = resize_area(grey, rows, columns)[:, :, 0] / 255
+    coverage = coverage.clip(_CERTAIN, 1 - _CERTAIN)
+    return np.log(coverage / (1 - coverage)).astype(np.float32)

@@ -1,0 +1,160 @@
+"""Checkpoint in, bundle out: load, recognise, write the graphs, check them, save. Knows no layer."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from edgesam import __version__
+from edgesam.bundle import Bundle, sha256_of, write_bundle
+from edgesam.errors import BundleError, ExportError
+from edgesam.manifest import BundleFile, Manifest, Variant
+from edgesam.models import MODELS, PROFILES, ModelSpec, Profile
+from edgesam_bench.passports import shipped_passport
+
+from edgesam_export.architecture import recognise
+from edgesam_export.checkpoint import Checkpoint, read_checkpoint
+from edgesam_export.graphs import mask_decoder, tiny_vit
+from edgesam_export.graphs.tiny_vit import TinyViT
+from edgesam_export.verify import verify_graph
+
+logger = logging.getLogger(__name__)
+
+Progress = Callable[[str], None]
+
+
+def export_bundle(
+    checkpoint: Path,
+    out: Path,
+    *,
+    model: str | None = None,
+    arch: str | None = None,
+    profile: str | None = None,
+    progress: Progress = lambda _: None,
+) -> Bundle:
+    """Turn a checkpoint into a bundle with the variant ``fp32``.
+
+    Args:
+        checkpoint: a PyTorch or safetensors file; nothing in it is executed.
+        out: the bundle's folder; its parent must exist. An earlier bundle there stays whole until
+            everything else is done, and is then replaced in one step.
+        model: name to give the bundle; a known checkpoint brings its own.
+        arch: overrides what the keys say.
+        profile: preprocessing of a checkpoint whose sha256 is not known.
+        progress: told what is happening.
+
+    Raises:
+        ExportError: the checkpoint cannot be read or recognised, or a graph fails its check.
+        BundleError: the bundle cannot be written.
+    """
+    if not out.absolute().parent.is_dir():
+        raise ExportError(f"the folder {out.absolute().parent} does not exist: make it first")
+    progress(f"reading {checkpoint.name}")
+    with read_checkpoint(checkpoint) as weights, _scratch(out) as scratch:
+        sha256 = sha256_of(checkpoint)
+        known = next((spec for spec in MODELS.values() if spec.sha256 == sha256), None)
+        name, found = recognise(weights.shapes, arch, checkpoint.name)
+        chosen, assumed = _profile(known, profile, found.image_size, checkpoint.name)
+
+        progress("writing the graphs")
+        encoder, decoder = _write_graphs(found, weights, scratch, checkpoint.name)
+        progress("checking the graphs")
+        verify_graph(encoder)
+        verify_graph(decoder)
+
+        files: dict[str, Path] = {}
+        variant = Variant(_enter(encoder, files), _enter(decoder, files), passport=None)
+        report = shipped_passport(variant.image_encoder.sha256, variant.mask_decoder.sha256)
+        if report is not None:
+            passport = scratch / "passport.fp32.json"
+            passport.write_bytes(report)
+            variant = Variant(
+                variant.image_encoder, variant.mask_decoder, passport=_enter(passport, files)
+            )
+        manifest = Manifest(
+            model=known.name if known else model or checkpoint.stem,
+            architecture=name,
+            image_size=found.image_size,
+            profile=chosen,
+            profile_assumed=assumed,
+            checkpoint_sha256=sha256,
+            licence=known.licence if known else "unknown",
+            builder=f"edgesam {__version__}",
+            variants={"fp32": variant},
+        )
+        return write_bundle(out, manifest, files)
+
+
+@contextmanager
+def _scratch(out: Path) -> Iterator[Path]:
+    """A folder inside the bundle's for unfinished files; what a killed export left is removed."""
+    existed = out.exists()
+    try:
+        out.mkdir(exist_ok=True)
+        for abandoned in out.glob(".export-*"):
+            shutil.rmtree(abandoned, ignore_errors=True)
+        scratch = Path(tempfile.mkdtemp(prefix=".export-", dir=out))
+    except OSError as error:
+        raise BundleError(f"the bundle {out} cannot be written: {error.strerror}") from None
+    try:
+        yield scratch
+    except OSError as error:
+        raise BundleError(f"the bundle {out} cannot be written: {error.strerror}") from error
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+        if not existed and not any(out.iterdir()):
+            out.rmdir()
+
+
+def _write_graphs(
+    found: TinyViT, weights: Checkpoint, scratch: Path, where: str
+) -> tuple[Path, Path]:
+    encoder, decoder = scratch / "image_encoder.fp32.onnx", scratch / "mask_decoder.fp32.onnx"
+    try:
+        tiny_vit.write(found, weights, encoder)
+        mask_decoder.write(weights, found.image_size, decoder)
+    except KeyError as error:
+        raise ExportError(f"{where} lacks the tensor {error.args[0]}") from None
+    except (IndexError, ValueError) as error:
+        raise ExportError(f"{where} has a tensor of an unexpected shape: {error}") from error
+    return encoder, decoder
+
+
+def _enter(path: Path, files: dict[str, Path]) -> BundleFile:
+    """Name a finished file by its role and the start of its hash, and note where it lies."""
+    sha256 = sha256_of(path)
+    role, _, rest = path.name.partition(".")
+    precision, _, suffix = rest.partition(".")
+    name = f"{role}.{precision}.{sha256[:8]}.{suffix}"
+    files[name] = path
+    return BundleFile(name, sha256, path.stat().st_size)
+
+
+def _profile(
+    known: ModelSpec | None, asked: str | None, image_size: int, where: str
+) -> tuple[Profile, bool]:
+    """The preprocessing, and whether it is only the family's default."""
+    if asked is not None and asked not in PROFILES:
+        raise ExportError(f"no profile is called {asked!r}; known: {', '.join(PROFILES)}")
+    if known is not None:
+        if asked not in (None, known.profile.name):
+            raise ExportError(
+                f"{where} is the official {known.name}, whose profile is {known.profile.name}: "
+                f"the profile {asked} would ruin its masks"
+            )
+        return known.profile, False
+    if asked is not None:
+        return PROFILES[asked], False
+    family = next((s.profile for s in MODELS.values() if s.image_size == image_size), None)
+    if family is None:
+        raise ExportError(f"{where} needs a profile: pass --profile with one of {[*PROFILES]}")
+    logger.warning(
+        "%s is not a known checkpoint: profile %s is assumed; pass --profile to decide",
+        where,
+        family.name,
+    )
+    return family, True

@@ -1,0 +1,1 @@
+"""The graphs we author: one file per architecture, over one small vocabulary (``net``)."""

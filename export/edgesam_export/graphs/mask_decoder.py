@@ -1,0 +1,233 @@
+"""SAM's prompt encoder and mask decoder: embedding and prompts -> logits. Knows no pixels.
+
+Kirillov et al., "Segment Anything" (2023), appendix A, and segment-anything's
+``modeling/{prompt_encoder,mask_decoder,transformer}.py``. One graph for N prompts of P points; a
+box is two points of labels 2 and 3. The picture's side is computed once for all N prompts until
+the first attention that mixes the two. Choosing among the four masks and resizing them is not
+done here: both depend on how the caller asks, and graphs that do it ship wrong masks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from edgesam_export.graphs.net import FLOAT, INT32, Net, attention_scale
+from edgesam_export.graphs.position import cos_two_pi, sin_two_pi
+
+GRID = 64
+CHANNELS = 256
+HEADS = 8
+LAYERS = 2
+MASK_TOKENS = 4
+
+
+def write(weights: Mapping[str, NDArray[Any]], image_size: int, path: Path) -> None:
+    """Write the decoder of N prompts of P points each, M being 1 or N.
+
+    ``image_embeddings`` (1, 256, 64, 64), ``point_coords`` (N, P, 2) as x, y in pixels of the
+    model's square, ``point_labels`` (N, P) int32: 1 in, 0 out, 2 and 3 the corners of a box, -1
+    the padding point; ``mask_input`` (M, 1, 256, 256) logits, ``has_mask_input`` (M,) 1 or 0
+    -> ``low_res_masks`` (N, 4, 256, 256) logits, ``iou_predictions`` (N, 4).
+    """
+    net = Net("sam_mask_decoder", weights)
+    embedding = net.input("image_embeddings", FLOAT, (1, CHANNELS, GRID, GRID))
+    coords = net.input("point_coords", FLOAT, ("prompts", "points", 2))
+    labels = net.input("point_labels", INT32, ("prompts", "points"))
+    mask = net.input("mask_input", FLOAT, ("masks", 1, 4 * GRID, 4 * GRID))
+    has_mask = net.input("has_mask_input", FLOAT, ("masks",))
+
+    with net.scope("prompt_encoder"):
+        sparse = _embed_points(net, coords, labels, image_size)
+        dense = _embed_mask(net, mask, has_mask)
+        image_pe = net.constant("dense_pe", _dense_pe(net))
+
+    with net.scope("mask_decoder"):
+        keys = net.reshape(net.add(embedding, dense), 0, CHANNELS, GRID * GRID)
+        keys = net.transpose(keys, 0, 2, 1)
+        tokens = _tokens(net, sparse)
+        queries, keys = _two_way_transformer(net, tokens, keys, image_pe)
+        logits = _masks(net, queries, keys)
+        with net.scope("iou_prediction_head"):
+            iou_token = net.op("Gather", queries, net.constant("first", np.array(0)), axis=1)
+            for layer in range(3):
+                iou_token = net.linear(iou_token, f"layers.{layer}")
+                iou_token = net.relu(iou_token) if layer < 2 else iou_token
+    net.save(
+        path,
+        {
+            "low_res_masks": (logits, ("prompts", MASK_TOKENS, 4 * GRID, 4 * GRID)),
+            "iou_predictions": (iou_token, ("prompts", MASK_TOKENS)),
+        },
+    )
+
+
+# The prompt encoder
+
+
+def _embed_points(net: Net, coords: ir.Value, labels: ir.Value, image_size: int) -> ir.Value:
+    """Random Fourier features of the pixel's centre plus what the label says: (N, P, 256)."""
+    with net.scope("pe_layer"):
+        matrix = net.weight("positional_encoding_gaussian_matrix")
+        centre = net.add(coords, net.scalar(0.5))
+        unit = net.op("Sub", net.mul(centre, net.scalar(2.0 / image_size)), net.scalar(1.0))
+        turns = net.matmul(unit, net.constant("positional_encoding_gaussian_matrix", matrix))
+        angle = net.mul(turns, net.scalar(float(np.float32(2 * np.pi))))
+        features = net.op("Concat", net.op("Sin", angle), net.op("Cos", angle), axis=-1)
+    # By label: -1 the padding point (which has no place), 0 out, 1 in, 2 and 3 box corners.
+    names = ["not_a_point_embed", *(f"point_embeddings.{i}" for i in range(4))]
+    table = np.concatenate([net.weight(f"{name}.weight") for name in names])
+    with net.scope("point_embeddings"):
+        minus_one = net.constant("padding_label", np.array(-1, np.int32))
+        index = net.op("Sub", labels, minus_one)
+        meaning = net.op("Gather", net.constant("weight", table), index, axis=0)
+        placed = net.op("Cast", net.op("Greater", labels, minus_one), to=int(FLOAT))
+        placed = net.op("Unsqueeze", placed, net.ints((-1,)))
+        return net.add(net.mul(features, placed), meaning)
+
+
+def _embed_mask(net: Net, mask: ir.Value, has_mask: ir.Value) -> ir.Value:
+    """The mask given as logits, or the learned embedding of none: (M, 256, 64, 64)."""
+    with net.scope("mask_downscaling"):
+        x = net.conv(mask, "0", net.weight("0.weight"), net.weight("0.bias"), stride=2)
+        x = net.gelu(net.layer_norm_2d(x, "1"))
+        x = net.conv(x, "3", net.weight("3.weight"), net.weight("3.bias"), stride=2)
+        x = net.gelu(net.layer_norm_2d(x, "4"))
+        x = net.conv(x, "6", net.weight("6.weight"), net.weight("6.bias"))
+    with net.scope("no_mask_embed"):
+        nothing = net.constant("weight", net.weight("weight").reshape(1, CHANNELS, 1, 1))
+        has_mask = net.reshape(has_mask, -1, 1, 1, 1)
+        lacks_mask = net.op("Sub", net.scalar(1.0), has_mask)
+        return net.add(net.mul(x, has_mask), net.mul(nothing, lacks_mask))
+
+
+def _dense_pe(net: Net) -> NDArray[np.float32]:
+    """The positional encoding of the grid's cells: (1, 4096, 256)."""
+    matrix = net.weight("pe_layer.positional_encoding_gaussian_matrix").astype(np.float64)
+    centres = (np.arange(GRID) + 0.5) / GRID * 2 - 1
+    # Not a matmul: sums of two products are rounded alike on every machine this way.
+    turns = centres[None, :, None] * matrix[0] + centres[:, None, None] * matrix[1]
+    encoding = np.concatenate([sin_two_pi(turns), cos_two_pi(turns)], axis=-1)
+    return encoding.reshape(1, GRID * GRID, CHANNELS).astype(np.float32)
+
+
+# The mask decoder
+
+
+def _tokens(net: Net, sparse: ir.Value) -> ir.Value:
+    """The output tokens (one for IoU, four for masks) before the prompt's: (N, 5 + P, 256)."""
+    learned = np.concatenate([net.weight("iou_token.weight"), net.weight("mask_tokens.weight")])
+    with net.scope("output_tokens"):
+        prompts = net.op("Slice", net.op("Shape", sparse), net.ints((0,)), net.ints((1,)))
+        shape = net.op("Concat", prompts, net.ints((1 + MASK_TOKENS, CHANNELS)), axis=0)
+        output_tokens = net.op("Expand", net.constant("weight", learned[None]), shape)
+        return net.op("Concat", output_tokens, sparse, axis=1)
+
+
+def _two_way_transformer(
+    net: Net, tokens: ir.Value, keys: ir.Value, image_pe: ir.Value
+) -> tuple[ir.Value, ir.Value]:
+    """Tokens attend to themselves and to the picture, the picture to the tokens, twice."""
+    queries = tokens
+    with net.scope("transformer"):
+        for layer in range(LAYERS):
+            with net.scope(f"layers.{layer}"):
+                queries, keys = _two_way_block(
+                    net, queries, keys, tokens, image_pe, first=layer == 0
+                )
+        attended = _attention(
+            net,
+            "final_attn_token_to_image",
+            net.add(queries, tokens),
+            net.add(keys, image_pe),
+            keys,
+        )
+        return net.layer_norm(net.add(queries, attended), "norm_final_attn"), keys
+
+
+def _two_way_block(
+    net: Net, queries: ir.Value, keys: ir.Value, tokens: ir.Value, image_pe: ir.Value, *, first: bool
+) -> tuple[ir.Value, ir.Value]:
+    if first:  # no positions and no residual: the queries are the tokens themselves
+        queries = _attention(net, "self_attn", queries, queries, queries)
+    else:
+        placed = net.add(queries, tokens)
+        queries = net.add(queries, _attention(net, "self_attn", placed, placed, queries))
+    queries = net.layer_norm(queries, "norm1")
+
+    placed, placed_keys = net.add(queries, tokens), net.add(keys, image_pe)
+    attended = _attention(net, "cross_attn_token_to_image", placed, placed_keys, keys)
+    queries = net.layer_norm(net.add(queries, attended), "norm2")
+
+    with net.scope("mlp"):
+        hidden = net.relu(net.linear(queries, "lin1"))
+        hidden = net.linear(hidden, "lin2")
+    queries = net.layer_norm(net.add(queries, hidden), "norm3")
+
+    placed = net.add(queries, tokens)
+    attended = _attention(net, "cross_attn_image_to_token", placed_keys, placed, queries)
+    return queries, net.layer_norm(net.add(keys, attended), "norm4")
+
+
+def _attention(net: Net, name: str, q: ir.Value, k: ir.Value, v: ir.Value) -> ir.Value:
+    """Multi-head attention; a batch of 1 on one side is shared by the other side's N."""
+    with net.scope(name):
+        width = net.weight("q_proj.weight").shape[0] // HEADS
+        with net.scope("q_proj"):
+            scale = attention_scale(width)
+            weight = net.constant("weight", net.weight("weight").T * scale)
+            q = net.add(net.matmul(q, weight), net.constant("bias", net.weight("bias") * scale))
+        k, v = net.linear(k, "k_proj"), net.linear(v, "v_proj")
+        q = net.transpose(net.reshape(q, 0, -1, HEADS, width), 0, 2, 1, 3)
+        k = net.transpose(net.reshape(k, 0, -1, HEADS, width), 0, 2, 3, 1)
+        v = net.transpose(net.reshape(v, 0, -1, HEADS, width), 0, 2, 1, 3)
+        x = net.transpose(net.attention(q, k, v), 0, 2, 1, 3)
+        return net.linear(net.reshape(x, 0, -1, HEADS * width), "out_proj")
+
+
+def _masks(net: Net, queries: ir.Value, keys: ir.Value) -> ir.Value:
+    """Upscale the picture's tokens fourfold, multiply with each mask token: (N, 4, 256, 256).
+
+    A transposed convolution of kernel 2 and stride 2 is a product of each token with its weights,
+    so the channels stay last, LayerNorm2d is a plain LayerNorm, and only the finished one-channel
+    logits are shuffled into place: from (row, column, 2, 2, 2, 2) to (row 2 2, column 2 2).
+    """
+    with net.scope("output_upscaling"):
+        x = _upscale(net, keys, "0")
+        x = net.gelu(net.layer_norm(x, "1", eps=1e-6))
+        x = net.gelu(_upscale(net, x, "3"))
+        x = net.reshape(x, 0, 16 * GRID * GRID, -1)
+    with net.scope("output_hypernetworks_mlps"):
+        tokens = net.op(
+            "Slice", queries, net.ints((1,)), net.ints((1 + MASK_TOKENS,)), net.ints((1,))
+        )
+        hyper = net.reshape(tokens, 0, MASK_TOKENS, 1, CHANNELS)
+        for layer in range(3):  # the four networks, one per token, in one product
+            names = [f"{token}.layers.{layer}" for token in range(MASK_TOKENS)]
+            weight = np.stack([net.weight(f"{n}.weight").T for n in names])
+            bias = np.stack([net.weight(f"{n}.bias")[None] for n in names])
+            with net.scope(f"layers.{layer}"):
+                hyper = net.matmul(hyper, net.constant("weight", weight))
+                hyper = net.add(hyper, net.constant("bias", bias))
+                hyper = net.relu(hyper) if layer < 2 else hyper
+        hyper = net.reshape(hyper, 0, MASK_TOKENS, -1)
+        logits = net.matmul(hyper, net.transpose(x, 0, 2, 1))
+        logits = net.reshape(logits, -1, GRID, GRID, 2, 2, 2, 2)
+        logits = net.transpose(logits, 0, 1, 3, 5, 2, 4, 6)
+        return net.reshape(logits, -1, MASK_TOKENS, 4 * GRID, 4 * GRID)
+
+
+def _upscale(net: Net, x: ir.Value, name: str) -> ir.Value:
+    """ConvTranspose2d of kernel 2, stride 2 on (N, tokens, C) -> (N, 4 tokens, C')."""
+    with net.scope(name):
+        weight = net.weight("weight")  # (C, C', 2, 2)
+        inputs, outputs = weight.shape[:2]
+        flat = weight.transpose(0, 2, 3, 1).reshape(inputs, 4 * outputs)
+        x = net.matmul(x, net.constant("weight", flat))
+        x = net.add(x, net.constant("bias", np.tile(net.weight("bias"), 4)))
+        return net.op("Reshape", x, net.ints((0, -1, outputs)))

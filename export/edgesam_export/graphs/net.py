@@ -1,0 +1,224 @@
+"""One ONNX graph under construction; knows ONNX operators and names, no architecture.
+
+Nodes carry the checkpoint's own module paths (``layers.2.blocks.0.attn.qkv/MatMul``), so that a
+profile, a precision list or a Q/DQ pass can speak of layers by the names their authors gave them.
+The bytes of a saved graph depend on nothing but the weights and this package: no versions, no
+dates, no library defaults are written into it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+OPSET = 20  # Gelu is an operator since 20; ONNX Runtime 1.17, OpenVINO 2024, TensorRT 10 read it
+IR_VERSION = 9
+
+FLOAT = ir.DataType.FLOAT
+INT32 = ir.DataType.INT32
+
+Dim = int | str
+
+
+class Net:
+    """A graph being written, layer by layer, from the weights of one checkpoint.
+
+    Args:
+        name: of the graph.
+        weights: the checkpoint, by its own keys.
+        prefix: of the checkpoint's keys that this graph uses (``image_encoder.``).
+    """
+
+    def __init__(self, name: str, weights: Mapping[str, NDArray[Any]], prefix: str = "") -> None:
+        self.name = name
+        self._weights = weights
+        self._prefix = prefix
+        self._scope: list[str] = []
+        self._inputs: list[ir.Value] = []
+        self._nodes: list[ir.Node] = []
+        self._constants: dict[str, ir.Value] = {}
+        self._used: dict[str, int] = {}
+
+    @contextmanager
+    def scope(self, name: str) -> Iterator[None]:
+        """Everything inside belongs to the module of that name."""
+        self._scope.append(name)
+        yield
+        self._scope.pop()
+
+    def _path(self, name: str = "") -> str:
+        return ".".join([*self._scope, name] if name else self._scope)
+
+    # Values
+
+    def input(self, name: str, dtype: ir.DataType, shape: Sequence[Dim]) -> ir.Value:
+        """A graph input; a string in the shape is a size chosen at run time."""
+        value = ir.Value(name=name, type=ir.TensorType(dtype), shape=ir.Shape(shape))
+        self._inputs.append(value)
+        return value
+
+    def weight(self, name: str) -> NDArray[np.float32]:
+        """The checkpoint's tensor of that name inside the current scope, as float32."""
+        return np.asarray(self._weights[self._prefix + self._path(name)], dtype=np.float32)
+
+    def constant(self, name: str, array: NDArray[Any]) -> ir.Value:
+        """An initializer of the current scope; asking again for the same name gives it again."""
+        return self._constant(self._path(name), array)
+
+    def _constant(self, name: str, array: NDArray[Any]) -> ir.Value:
+        if name not in self._constants:
+            tensor = ir.Tensor(np.array(array, order="C"), name=name)
+            self._constants[name] = ir.Value(
+                name=name, type=ir.TensorType(tensor.dtype), shape=tensor.shape, const_value=tensor
+            )
+        return self._constants[name]
+
+    def ints(self, values: Sequence[int]) -> ir.Value:
+        """A small int64 vector: a shape, axes, pads."""
+        return self._constant(f"ints[{','.join(map(str, values))}]", np.array(values, np.int64))
+
+    def scalar(self, value: float) -> ir.Value:
+        """A float32 scalar."""
+        return self._constant(f"scalar[{value!r}]", np.array(value, np.float32))
+
+    # Operators
+
+    def op(self, op_type: str, *inputs: ir.Value | None, outputs: int = 1, **attributes: Any) -> Any:
+        """One ONNX node; its first output, or all of them as a tuple when there are several."""
+        path = self._path()
+        base = f"{path}/{op_type}" if path else op_type
+        count = self._used[base] = self._used.get(base, 0) + 1
+        name = base if count == 1 else f"{base}_{count}"
+        node = ir.Node(
+            "",
+            op_type,
+            inputs,
+            attributes=ir.convenience.convert_attributes(attributes),
+            outputs=[
+                ir.Value(name=name if outputs == 1 else f"{name}:{i}") for i in range(outputs)
+            ],
+            name=name,
+        )
+        self._nodes.append(node)
+        return node.outputs[0] if outputs == 1 else tuple(node.outputs)
+
+    def add(self, a: ir.Value, b: ir.Value) -> ir.Value:
+        return self.op("Add", a, b)
+
+    def mul(self, a: ir.Value, b: ir.Value) -> ir.Value:
+        return self.op("Mul", a, b)
+
+    def matmul(self, a: ir.Value, b: ir.Value) -> ir.Value:
+        return self.op("MatMul", a, b)
+
+    def reshape(self, x: ir.Value, *shape: int) -> ir.Value:
+        """0 keeps a dimension, -1 takes what is left."""
+        return self.op("Reshape", x, self.ints(shape))
+
+    def transpose(self, x: ir.Value, *perm: int) -> ir.Value:
+        return self.op("Transpose", x, perm=list(perm))
+
+    def gelu(self, x: ir.Value) -> ir.Value:
+        return self.op("Gelu", x)
+
+    def relu(self, x: ir.Value) -> ir.Value:
+        return self.op("Relu", x)
+
+    def softmax(self, x: ir.Value) -> ir.Value:
+        return self.op("Softmax", x, axis=-1)
+
+    # Layers, by the name of the module that holds their weights
+
+    def linear(self, x: ir.Value, name: str) -> ir.Value:
+        """``torch.nn.Linear``: (..., in) -> (..., out)."""
+        with self.scope(name):
+            weight = self.constant("weight", self.weight("weight").T)
+            return self.add(self.matmul(x, weight), self.constant("bias", self.weight("bias")))
+
+    def layer_norm(self, x: ir.Value, name: str, eps: float = 1e-5) -> ir.Value:
+        """``torch.nn.LayerNorm`` over the last axis."""
+        with self.scope(name):
+            return self.op(
+                "LayerNormalization",
+                x,
+                self.constant("weight", self.weight("weight")),
+                self.constant("bias", self.weight("bias")),
+                axis=-1,
+                epsilon=eps,
+            )
+
+    def layer_norm_2d(self, x: ir.Value, name: str) -> ir.Value:
+        """segment-anything's ``LayerNorm2d``: over the channels of (N, C, H, W)."""
+        with self.scope(name):
+            nhwc = self.transpose(x, 0, 2, 3, 1)
+        normed = self.layer_norm(nhwc, name, eps=1e-6)
+        with self.scope(name):
+            return self.transpose(normed, 0, 3, 1, 2)
+
+    def conv(
+        self,
+        x: ir.Value,
+        name: str,
+        weight: NDArray[np.float32],
+        bias: NDArray[np.float32] | None,
+        *,
+        stride: int = 1,
+        pad: int = 0,
+        groups: int = 1,
+    ) -> ir.Value:
+        """A convolution of (N, C, H, W) with given weights of (out, in / groups, k, k)."""
+        with self.scope(name):
+            return self.op(
+                "Conv",
+                x,
+                self.constant("weight", weight),
+                None if bias is None else self.constant("bias", bias),
+                kernel_shape=list(weight.shape[2:]),
+                strides=[stride, stride],
+                pads=[pad, pad, pad, pad],
+                group=groups,
+            )
+
+    def attention(
+        self, q: ir.Value, k: ir.Value, v: ir.Value, bias: ir.Value | None = None
+    ) -> ir.Value:
+        """softmax(q k + bias) v, on q (..., N, d) already scaled, k (..., d, M), v (..., M, d)."""
+        scores = self.matmul(q, k)
+        if bias is not None:
+            scores = self.add(scores, bias)
+        return self.matmul(self.softmax(scores), v)
+
+    # The result
+
+    def save(self, path: Path, outputs: Mapping[str, tuple[ir.Value, Sequence[Dim]]]) -> None:
+        """Write the graph, with its weights inside, to one file.
+
+        Args:
+            path: of the file.
+            outputs: what the graph gives, by name, with shapes; all float32.
+        """
+        for name, (value, shape) in outputs.items():
+            value.name = name
+            value.type = ir.TensorType(FLOAT)
+            value.shape = ir.Shape(shape)
+        graph = ir.Graph(
+            self._inputs,
+            [value for value, _ in outputs.values()],
+            nodes=self._nodes,
+            initializers=list(self._constants.values()),
+            opset_imports={"": OPSET},
+            name=self.name,
+        )
+        ir.save(ir.Model(graph, ir_version=IR_VERSION, producer_name="edgesam"), path)
+
+
+def attention_scale(head_width: int) -> np.float32:
+    """1 / sqrt(d): the factor of the queries, correctly rounded on every machine."""
+    return np.float32(1.0 / math.sqrt(head_width))

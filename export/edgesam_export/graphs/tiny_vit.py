@@ -1,0 +1,230 @@
+"""TinyViT as SAM's image encoder: picture -> embedding. Knows the layers, not the preprocessing.
+
+Wu et al., "TinyViT: Fast Pretraining Distillation for Small Vision Transformers" (ECCV 2022),
+figure 2, with MobileSAM's changes (Zhang et al. 2023): the last stage keeps the resolution of the
+third, and SAM's neck ends it. MobileSAM (1024 pixels) and LiteMedSAM (256 pixels) differ in one
+thing: the patch embedding's two convolutions are 3x3 with stride 2, or 1x1 with stride 1.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from edgesam_export.graphs.net import FLOAT, Net, attention_scale
+
+PREFIX = "image_encoder."
+GRID = 64  # the embedding is 64 x 64 tokens, whatever the picture's size
+BATCH_NORM_EPS = 1e-5
+
+
+@dataclass(frozen=True)
+class TinyViT:
+    """What is read off a checkpoint's shapes.
+
+    Attributes:
+        patch_kernel: of the two convolutions of the patch embedding: 3 (stride 2) or 1 (stride 1).
+        depths: blocks of each of the four stages; the first stage is convolutional.
+        windows: side of the attention windows of stages 1, 2, 3, in tokens.
+    """
+
+    patch_kernel: int
+    depths: tuple[int, int, int, int]
+    windows: tuple[int, int, int]
+
+    @property
+    def patch_stride(self) -> int:
+        return 2 if self.patch_kernel == 3 else 1
+
+    @property
+    def image_size(self) -> int:
+        """Side of the input in pixels: the patch embedding, then two halvings, end at the grid."""
+        return int(GRID * self.patch_stride**2 * 4)
+
+
+def recognise(shapes: Mapping[str, tuple[int, ...]]) -> TinyViT | None:
+    """The TinyViT whose weights these are, or None."""
+    patch = shapes.get(f"{PREFIX}patch_embed.seq.0.c.weight")
+    if patch is None or len(patch) != 4 or patch[-1] not in (1, 3):
+        return None
+
+    def depth(stage: int, last: str) -> int:
+        block = 0
+        while f"{PREFIX}layers.{stage}.blocks.{block}.{last}" in shapes:
+            block += 1
+        return block
+
+    def window(stage: int) -> int:
+        # One learned bias per offset (|dy|, |dx|) inside a window: side * side of them.
+        biases = shapes.get(f"{PREFIX}layers.{stage}.blocks.0.attn.attention_biases", (0, 0))
+        return math.isqrt(biases[-1])
+
+    return TinyViT(
+        patch_kernel=patch[-1],
+        depths=(
+            depth(0, "conv1.c.weight"),
+            depth(1, "attn.qkv.weight"),
+            depth(2, "attn.qkv.weight"),
+            depth(3, "attn.qkv.weight"),
+        ),
+        windows=(window(1), window(2), window(3)),
+    )
+
+
+def write(arch: TinyViT, weights: Mapping[str, NDArray[Any]], path: Path) -> None:
+    """Write ``image`` (1, 3, S, S) float32 -> ``image_embeddings`` (1, 256, 64, 64) float32."""
+    net = Net("tiny_vit_image_encoder", weights, PREFIX)
+    side = arch.image_size
+    x = net.input("image", FLOAT, (1, 3, side, side))
+
+    x = _patch_embedding(net, x, arch)
+    for block in range(arch.depths[0]):
+        with net.scope(f"layers.0.blocks.{block}"):
+            x = _mb_conv(net, x)
+    side = GRID * 4
+    for stage in (1, 2, 3):
+        # Stage 3 keeps the 64 x 64 grid: MobileSAM's change, the merge before it has stride 1.
+        stride = 1 if stage == 3 else 2
+        with net.scope(f"layers.{stage - 1}.downsample"):
+            x = _patch_merging(net, x, stride)
+        side //= stride
+        x = net.transpose(x, 0, 2, 3, 1)
+        for block in range(arch.depths[stage]):
+            with net.scope(f"layers.{stage}.blocks.{block}"):
+                x = _tiny_vit_block(net, x, side, arch.windows[stage - 1])
+        x = net.transpose(x, 0, 3, 1, 2)
+    x = _neck(net, x)
+    net.save(path, {"image_embeddings": (x, (1, 256, GRID, GRID))})
+
+
+def _conv_bn(
+    net: Net, x: ir.Value, name: str, *, stride: int = 1, pad: int = 0, depthwise: bool = False
+) -> ir.Value:
+    """Convolution and BatchNorm, folded into one convolution in double precision."""
+    with net.scope(name):
+        weight = net.weight("c.weight").astype(np.float64)
+        gamma, beta = net.weight("bn.weight"), net.weight("bn.bias")
+        mean, variance = net.weight("bn.running_mean"), net.weight("bn.running_var")
+        factor = gamma / np.sqrt(variance.astype(np.float64) + BATCH_NORM_EPS)
+        weight = weight * factor[:, None, None, None]
+        bias = beta - mean * factor
+    groups = len(weight) if depthwise else 1
+    return net.conv(
+        x,
+        name,
+        weight.astype(np.float32),
+        bias.astype(np.float32),
+        stride=stride,
+        pad=pad,
+        groups=groups,
+    )
+
+
+def _patch_embedding(net: Net, x: ir.Value, arch: TinyViT) -> ir.Value:
+    """(1, 3, S, S) -> (1, 64, 256, 256)."""
+    stride, pad = arch.patch_stride, arch.patch_kernel // 2
+    with net.scope("patch_embed"):
+        x = net.gelu(_conv_bn(net, x, "seq.0", stride=stride, pad=pad))
+        return _conv_bn(net, x, "seq.2", stride=stride, pad=pad)
+
+
+def _mb_conv(net: Net, x: ir.Value) -> ir.Value:
+    """MobileNet's inverted bottleneck with GELU, closed by GELU after the residual."""
+    y = net.gelu(_conv_bn(net, x, "conv1"))
+    y = net.gelu(_conv_bn(net, y, "conv2", pad=1, depthwise=True))
+    y = _conv_bn(net, y, "conv3")
+    return net.gelu(net.add(y, x))
+
+
+def _patch_merging(net: Net, x: ir.Value, stride: int) -> ir.Value:
+    """(1, C, H, W) -> (1, C', H / stride, W / stride)."""
+    x = net.gelu(_conv_bn(net, x, "conv1"))
+    x = net.gelu(_conv_bn(net, x, "conv2", stride=stride, pad=1, depthwise=True))
+    return _conv_bn(net, x, "conv3")
+
+
+def _tiny_vit_block(net: Net, x: ir.Value, side: int, window: int) -> ir.Value:
+    """Window attention, depthwise convolution, MLP, on (1, side, side, C)."""
+    with net.scope("attn"):
+        x = net.add(x, _windowed(net, x, side, window))
+    x = net.transpose(x, 0, 3, 1, 2)
+    x = _conv_bn(net, x, "local_conv", pad=1, depthwise=True)
+    x = net.transpose(x, 0, 2, 3, 1)
+    with net.scope("mlp"):
+        y = net.gelu(net.linear(net.layer_norm(x, "norm"), "fc1"))
+        return net.add(x, net.linear(y, "fc2"))
+
+
+def _windowed(net: Net, x: ir.Value, side: int, window: int) -> ir.Value:
+    """Attention inside windows of ``window`` squared tokens; (1, side, side, C) to the same.
+
+    The padding at the bottom and the right is made of zeros *before* the norm and takes part in
+    the attention, as in the official code.
+    """
+    channels = net.weight("norm.weight").shape[0]
+    count = -(-side // window)
+    padded = count * window
+    if padded != side:
+        x = net.op("Pad", x, net.ints((0, 0, 0, 0, 0, padded - side, padded - side, 0)))
+    x = net.reshape(x, count, window, count, window, channels)
+    x = net.transpose(x, 0, 2, 1, 3, 4)
+    x = net.reshape(x, count * count, window * window, channels)
+    x = _attention(net, x, window, channels)
+    x = net.reshape(x, count, count, window, window, channels)
+    x = net.transpose(x, 0, 2, 1, 3, 4)
+    x = net.reshape(x, 1, padded, padded, channels)
+    if padded != side:
+        x = net.op("Slice", x, net.ints((0, 0)), net.ints((side, side)), net.ints((1, 2)))
+    return x
+
+
+def _attention(net: Net, x: ir.Value, window: int, channels: int) -> ir.Value:
+    """Multi-head attention with a learned bias per offset, on (windows, tokens, C)."""
+    heads = net.weight("attention_biases").shape[0]
+    width, tokens = channels // heads, window * window
+    x = net.layer_norm(x, "norm")
+
+    # The checkpoint's rows are (head, [q k v], width); ours ([q k v], head, width), queries scaled.
+    weight = net.weight("qkv.weight").reshape(heads, 3, width, channels).transpose(1, 0, 2, 3)
+    bias = net.weight("qkv.bias").reshape(heads, 3, width).transpose(1, 0, 2)
+    weight, bias = weight.copy(), bias.copy()
+    weight[0] *= attention_scale(width)
+    bias[0] *= attention_scale(width)
+    with net.scope("qkv"):
+        packed = net.matmul(x, net.constant("weight", weight.reshape(3 * channels, channels).T))
+        packed = net.add(packed, net.constant("bias", bias.reshape(-1)))
+        q, k, v = net.op("Split", packed, outputs=3, axis=-1, num_outputs=3)
+        q = net.transpose(net.reshape(q, -1, tokens, heads, width), 0, 2, 1, 3)
+        k = net.transpose(net.reshape(k, -1, tokens, heads, width), 0, 2, 3, 1)
+        v = net.transpose(net.reshape(v, -1, tokens, heads, width), 0, 2, 1, 3)
+
+    x = net.attention(q, k, v, net.constant("bias_of_offsets", _bias_of_offsets(net, window)))
+    x = net.reshape(net.transpose(x, 0, 2, 1, 3), -1, tokens, channels)
+    return net.linear(x, "proj")
+
+
+def _bias_of_offsets(net: Net, window: int) -> NDArray[np.float32]:
+    """The learned biases spread over all pairs of tokens of a window: (heads, tokens, tokens).
+
+    The official code numbers the offsets (|dy|, |dx|) in the order in which pairs of tokens,
+    row by row, first show them; for the window's first token that is simply row by row.
+    """
+    y, x = np.divmod(np.arange(window * window), window)
+    offsets = np.abs(y[:, None] - y) * window + np.abs(x[:, None] - x)
+    return np.ascontiguousarray(net.weight("attention_biases")[:, offsets])
+
+
+def _neck(net: Net, x: ir.Value) -> ir.Value:
+    """SAM's neck: (1, C, 64, 64) -> (1, 256, 64, 64)."""
+    with net.scope("neck"):
+        x = net.conv(x, "0", net.weight("0.weight"), None)
+        x = net.layer_norm_2d(x, "1")
+        x = net.conv(x, "2", net.weight("2.weight"), None, pad=1)
+        return net.layer_norm_2d(x, "3")
