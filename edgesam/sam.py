@@ -37,14 +37,25 @@ _CHUNK = 16  # prompts per decoder call: more at once is slower per prompt, and 
 
 
 class Sam:
-    """A loaded model. Many threads may call one Sam; it keeps no state between calls."""
+    """A loaded model. Many threads may call one Sam; it keeps no state between calls.
 
-    def __init__(self, bundle: Bundle, variant: str, session: Session, passport: str) -> None:
+    Attributes:
+        model: its name.
+        variant: the precision that runs.
+        engine: engine and device that really run, as ``onnxruntime:cpu``.
+        passport: the parity report that vouches for the graphs, or None.
+    """
+
+    def __init__(
+        self, bundle: Bundle, variant: str, session: Session, passport: dict[str, Any] | None
+    ) -> None:
         """Made by :func:`load`."""
+        self.model = bundle.manifest.model
+        self.variant = variant
+        self.engine = session.description
+        self.passport = passport
         self._manifest = bundle.manifest
         self._encoder = bundle.variants[variant].image_encoder.sha256
-        self._variant = variant
-        self._passport = passport
         self._session: Session | None = session
 
     def embed(self, image: Image | NDArray[Any], window: Window | None = None) -> Embedding:
@@ -113,11 +124,11 @@ class Sam:
         """
         if embedding.encoder != self._encoder:
             raise PromptError(
-                f"this embedding was made by another model than {self._manifest.model} "
-                f"{self._variant}: embed the picture with the model that segments it"
+                f"this embedding was made by another model than {self.model} {self.variant}: "
+                "embed the picture with the model that segments it"
             )
         for prompt in prompts:
-            check_prompt(prompt, embedding.fit, self._manifest.profile, self._manifest.model)
+            check_prompt(prompt, embedding.fit, self._manifest.profile, self.model)
         results: dict[int, tuple[Mask, ...]] = {}
         for indices in _calls(prompts):
             chosen = [prompts[i] for i in indices]
@@ -150,8 +161,9 @@ class Sam:
         self.close()
 
     def __repr__(self) -> str:
-        where = "closed" if self._session is None else self._session.description
-        return f"Sam({self._manifest.model}, {self._variant}, {where}, {self._passport})"
+        mean = "none" if self.passport is None else f"{self.passport['mask_iou']['mean']:.4f}"
+        closed = ", closed" if self._session is None else ""
+        return f"Sam({self.model}, {self.variant}, {self.engine}, passport {mean}{closed})"
 
     @property
     def _open(self) -> Session:
@@ -187,8 +199,25 @@ def load(
         PrecisionMismatch: the engine does not run what the variant says.
     """
     bundle = find_bundle(model)
-    name, chosen = bundle.variant(variant)
     runner = choose(engine) if isinstance(engine, str) else engine
+    try:
+        return _open(bundle, runner, variant, device, threads, require_passport)
+    except BundleError:
+        # An export may have put a new bundle in the place of the one that was being read.
+        if (now := find_bundle(model)).manifest == bundle.manifest:
+            raise
+        return _open(now, runner, variant, device, threads, require_passport)
+
+
+def _open(
+    bundle: Bundle,
+    runner: Engine,
+    variant: str,
+    device: str,
+    threads: int | None,
+    require_passport: bool,
+) -> Sam:
+    name, chosen = bundle.variant(variant)
     passport = _passport(bundle, name, require_passport)
     session = runner.open(
         bundle.verified(chosen.image_encoder),
@@ -200,16 +229,15 @@ def load(
     return Sam(bundle, name, session, passport)
 
 
-def _passport(bundle: Bundle, variant: str, required: bool) -> str:
-    """What to say of the variant's parity report; without one, a warning or a refusal."""
+def _passport(bundle: Bundle, variant: str, required: bool) -> dict[str, Any] | None:
+    """The variant's parity report; without one, a warning or a refusal."""
     report = bundle.passport(bundle.variants[variant])
-    if report is not None:
-        return f"passport {report['mask_iou']['mean']:.4f}"
-    said = f"no parity report vouches for {bundle.manifest.model} {variant} ({bundle.path})"
-    if required:
-        raise BundleError(f"{said}, and a passport was required")
-    logger.warning("%s", said)
-    return "no passport"
+    if report is None:
+        said = f"no parity report vouches for {bundle.manifest.model} {variant} ({bundle.path})"
+        if required:
+            raise BundleError(f"{said}, and a passport was required")
+        logger.warning("%s", said)
+    return report
 
 
 def _calls(prompts: Sequence[Prompt]) -> list[list[int]]:

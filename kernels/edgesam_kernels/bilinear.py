@@ -8,11 +8,23 @@ between. Knows nothing of models: it is told the three sizes.
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-_STRIP = 128  # output rows at a time: bounds the floats alive beside the boolean mask
+# Output rows per product. So small that BLAS stays on the calling thread, where it would otherwise
+# wake threads that fight the engine's own; and few floats are alive beside the boolean mask.
+_STRIP = 16
+
+
+class _Strip(NamedTuple):
+    """Some output rows of a bilinear resize: ``weights @ x[low:high]``."""
+
+    rows: slice
+    low: int
+    high: int
+    weights: NDArray[np.float32]
 
 
 def threshold_mask(
@@ -29,39 +41,32 @@ def threshold_mask(
     Returns:
         (rows, columns) bool.
     """
-    down = _axis_matrix(logits.shape[0], square, crop[0], size[0])
-    across = _axis_matrix(logits.shape[1], square, crop[1], size[1])
-    wide = _banded_product(across, logits.T).T
+    wide = np.empty((size[1], logits.shape[0]), np.float32)
+    across = np.ascontiguousarray(logits.T)
+    for rows, low, high, weights in _axis(logits.shape[1], square, crop[1], size[1]):
+        np.matmul(weights, across[low:high], out=wide[rows])
+    wide = np.ascontiguousarray(wide.T)
     mask = np.empty(size, np.bool_)
-    for start in range(0, size[0], _STRIP):
-        strip = down[start : start + _STRIP]
-        low, high = _band(strip)
-        np.greater(strip[:, low:high] @ wide[low:high], 0.0, out=mask[start : start + _STRIP])
+    for rows, low, high, weights in _axis(logits.shape[0], square, crop[0], size[0]):
+        np.greater(weights @ wide[low:high], 0.0, out=mask[rows])
     return mask
 
 
-def _banded_product(matrix: NDArray[np.float32], x: NDArray[np.float32]) -> NDArray[np.float32]:
-    """matrix @ x, touching only the columns where a strip of the matrix is not zero."""
-    result = np.empty((matrix.shape[0], x.shape[1]), np.float32)
-    for start in range(0, matrix.shape[0], _STRIP):
-        strip = matrix[start : start + _STRIP]
-        low, high = _band(strip)
-        np.matmul(strip[:, low:high], x[low:high], out=result[start : start + _STRIP])
-    return result
-
-
-def _band(strip: NDArray[np.float32]) -> tuple[int, int]:
-    """First and one past last column that is not zero: the weights move right with the rows."""
-    used = np.flatnonzero(strip.any(axis=0))
-    return int(used[0]), int(used[-1]) + 1
-
-
 @lru_cache(maxsize=32)
-def _axis_matrix(low: int, square: int, crop: int, size: int) -> NDArray[np.float32]:
-    """Weights (size, low) of one axis: low -> square, keep crop, -> size."""
+def _axis(low: int, square: int, crop: int, size: int) -> tuple[_Strip, ...]:
+    """The weights (size, low) of one axis, low -> square, keep crop, -> size, cut into strips.
+
+    They move to the right with the rows: a strip touches few columns.
+    """
     matrix = (_interpolation(crop, size) @ _interpolation(low, square)[:crop]).astype(np.float32)
-    matrix.setflags(write=False)
-    return matrix
+    strips = []
+    for start in range(0, size, _STRIP):
+        weights = matrix[start : start + _STRIP]
+        used = np.flatnonzero(weights.any(axis=0))
+        first, last = int(used[0]), int(used[-1]) + 1
+        rows = slice(start, start + len(weights))
+        strips.append(_Strip(rows, first, last, np.ascontiguousarray(weights[:, first:last])))
+    return tuple(strips)
 
 
 def _interpolation(source: int, target: int) -> NDArray[np.float64]:

@@ -1,0 +1,120 @@
+"""Runs both programs in turn, A B A B, and gives the ratios; knows nothing of what they do.
+
+    python -m edgesam_bench.overhead --out bench/results/overhead.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from edgesam.bundle import find_bundle
+from edgesam_bench import machine
+from edgesam_bench.phantoms import draw
+from edgesam_bench.overhead import task
+
+HERE = Path(task.__file__).parent
+MODELS = ("lite-medsam", "mobile-sam")
+LIMITS = {"start_to_mask": 1.15, "click": 1.10, "peak_memory": 1.10, "import_seconds": 0.2}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m edgesam_bench.overhead", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    report: dict[str, Any] = {
+        "processor": machine.processor(),
+        "versions": machine.versions(),
+        "rounds": options.rounds,
+        "limits": LIMITS,
+        "import_seconds": _imports(options.rounds),
+        "models": {},
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        picture = Path(folder) / "picture.png"
+        Image.fromarray(draw(512, 512, colour=False, seed=1).pixels).save(picture)
+        for model in MODELS:
+            report["models"][model] = _compare(model, picture, options.rounds)
+    _tell(report)
+    if options.out:
+        options.out.write_text(json.dumps(report, indent=2) + "\n", "utf-8")
+    return 0
+
+
+def _compare(model: str, picture: Path, rounds: int) -> dict[str, Any]:
+    bundle = find_bundle(model)
+    _, variant = bundle.variant("auto")
+    encoder = bundle.verified(variant.image_encoder)
+    decoder = bundle.verified(variant.mask_decoder)
+    bare = [str(HERE / "bare.py"), str(picture), str(encoder), str(decoder), model]
+    ours = [str(HERE / "embedded.py"), str(picture), str(bundle.path)]
+    runs: dict[str, list[dict[str, Any]]] = {"bare": [], "edgesam": []}
+    _run(bare), _run(ours)  # warms the page cache for both
+    for _ in range(rounds):
+        runs["bare"].append(_run(bare))
+        runs["edgesam"].append(_run(ours))
+    figures: dict[str, Any] = {}
+    for figure in ("start_to_mask", "click", "peak_memory"):
+        pairs = list(zip(runs["edgesam"], runs["bare"], strict=True))
+        ratios = [ours[figure] / bare[figure] for ours, bare in pairs]
+        figures[figure] = {
+            "bare": statistics.median(run[figure] for run in runs["bare"]),
+            "edgesam": statistics.median(run[figure] for run in runs["edgesam"]),
+            "ratio": {
+                "median": statistics.median(ratios),
+                "min": min(ratios),
+                "max": max(ratios),
+            },
+        }
+    return figures
+
+
+def _run(command: list[str]) -> dict[str, float]:
+    start = time.time()
+    done = subprocess.run([sys.executable, *command], check=True, capture_output=True, text=True)
+    result = json.loads(done.stdout)
+    return {
+        "start_to_mask": result["first_mask"] - start,
+        "click": statistics.median(result["clicks"]),
+        "peak_memory": result["peak_kib"] or float("nan"),
+    }
+
+
+def _imports(rounds: int) -> dict[str, float]:
+    """Seconds that ``import edgesam`` and ``import numpy`` alone take in a fresh interpreter."""
+    medians = {}
+    for module in ("numpy", "edgesam"):
+        code = f"import time; t = time.perf_counter(); import {module}; print(time.perf_counter()-t)"
+        seconds = [
+            float(subprocess.check_output([sys.executable, "-c", code])) for _ in range(rounds + 2)
+        ]
+        medians[module] = statistics.median(seconds[2:])
+    return medians
+
+
+def _tell(report: dict[str, Any]) -> None:
+    print(f"{report['processor']}, {report['rounds']} rounds, medians; ratio edgesam / bare")
+    for model, figures in report["models"].items():
+        for name, figure in figures.items():
+            ratio = figure["ratio"]
+            print(
+                f"{model:12} {name:14} bare {figure['bare']:10.4g}  edgesam {figure['edgesam']:10.4g}"
+                f"  ratio {ratio['median']:.3f} ({ratio['min']:.3f}..{ratio['max']:.3f})"
+                f"  limit {LIMITS[name]}"
+            )
+    for module, seconds in report["import_seconds"].items():
+        print(f"import {module}: {seconds:.3f} s")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,57 @@
+"""The peer: numpy, Pillow and onnxruntime, as short as people write it. Does not import edgesam.
+
+    python bare.py IMAGE ENCODER DECODER {mobile-sam|lite-medsam}
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from PIL import Image
+
+sys.path.insert(0, str(Path(__file__).parent))
+from task import Box, report
+
+image_path, encoder_path, decoder_path, model = sys.argv[1:]
+square = 1024 if model == "mobile-sam" else 256
+
+encoder = onnxruntime.InferenceSession(encoder_path, providers=["CPUExecutionProvider"])
+decoder = onnxruntime.InferenceSession(decoder_path, providers=["CPUExecutionProvider"])
+
+picture = Image.open(image_path).convert("RGB")
+width, height = picture.size
+scale = square / max(width, height)
+columns, rows = int(width * scale + 0.5), int(height * scale + 0.5)
+if model == "mobile-sam":
+    pixels = np.asarray(picture.resize((columns, rows), Image.Resampling.BILINEAR), np.float32)
+    pixels = (pixels - np.float32([123.675, 116.28, 103.53])) / np.float32([58.395, 57.12, 57.375])
+else:
+    pixels = np.asarray(picture.resize((columns, rows), Image.Resampling.BOX), np.float32)
+    pixels = (pixels - pixels.min()) / (pixels.max() - pixels.min())
+square_input = np.zeros((1, 3, square, square), np.float32)
+square_input[0, :, :rows, :columns] = pixels.transpose(2, 0, 1)
+embedding = encoder.run(None, {"image": square_input})[0]
+
+
+def segment(box: Box) -> int:
+    logits, _ = decoder.run(
+        None,
+        {
+            "image_embeddings": embedding,
+            "point_coords": np.float32(box).reshape(1, 2, 2) * np.float32(scale),
+            "point_labels": np.int32([[2, 3]]),
+            "mask_input": np.zeros((1, 1, 256, 256), np.float32),
+            "has_mask_input": np.zeros(1, np.float32),
+        },
+    )
+    low = Image.fromarray(logits[0, 0])
+    if square != 256:
+        low = low.resize((square, square), Image.Resampling.BILINEAR)
+    low = low.crop((0, 0, columns, rows)).resize((width, height), Image.Resampling.BILINEAR)
+    return int(np.count_nonzero(np.asarray(low) > 0))
+
+
+report(segment)
