@@ -1,12 +1,14 @@
 """edgesam: Segment Anything on medical images, where they are made, without PyTorch.
 
-    import edgesam
-    from edgesam import Prompt
+import edgesam
+from edgesam import Prompt
 
-    with edgesam.load("lite-medsam") as sam:
-        embedding = sam.embed(edgesam.read("slice.dcm"))
-        mask = sam.segment(embedding, Prompt.box(120, 80, 260, 210))
+with edgesam.load("lite-medsam") as sam:
+    embedding = sam.embed(edgesam.read("slice.dcm"))
+    mask = sam.segment(embedding, Prompt.box(120, 80, 260, 210))
 """
+
+import logging
 
 from edgesam.embedding import Embedding
 from edgesam.errors import (
@@ -55,3 +57,5 @@ __all__ = [
 ]
 
 __version__ = "0.1.0"
+
+logging.getLogger("edgesam").addHandler(logging.NullHandler())

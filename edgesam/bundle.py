@@ -12,18 +12,24 @@ import hashlib
 import json
 import logging
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edgesam.errors import BundleError, ChecksumMismatch, ModelNotFound
+from edgesam.atomic import write_atomic
+from edgesam.errors import BundleError, ChecksumMismatch, EdgeSamError, ModelNotFound
 from edgesam.home import bundle_path, home
 from edgesam.manifest import BundleFile, Manifest, Variant
 from edgesam.models import MODELS
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("edgesam")
 
 MANIFEST = "manifest.json"
+# What an exporter leaves in a bundle's folder, whether it finishes or is killed.
+_OURS = re.compile(
+    r"(image_encoder|mask_decoder|passport)\.\w+\.[0-9a-f]{8}\.(onnx|json)|\.edgesam-\w+\.tmp"
+)
 
 
 @dataclass(frozen=True)
@@ -59,18 +65,25 @@ class Bundle:
         """The path of a file of this bundle, its bytes checked.
 
         Raises:
-            BundleError: the file is missing.
+            BundleError: the file is missing or cannot be read.
             ChecksumMismatch: its bytes are not those the manifest names.
         """
         path = self.path / file.file
         try:
             stat = path.stat()
         except FileNotFoundError:
-            raise BundleError(f"the bundle {self.path} lacks {file.file}; export it again") from None
+            raise BundleError(
+                f"the bundle {self.path} lacks {file.file}; export it again"
+            ) from None
+        except OSError as error:
+            raise BundleError(f"{path} cannot be read: {error.strerror}") from None
         stamp = _Stamp(path, stat)
         if stamp.holds(file.sha256):
             return path
-        found = sha256_of(path)
+        try:
+            found = sha256_of(path)
+        except OSError as error:
+            raise BundleError(f"{path} cannot be read: {error.strerror}") from None
         if found != file.sha256:
             raise ChecksumMismatch(
                 f"{path} has sha256 {found[:12]}..., the manifest says {file.sha256[:12]}...: the "
@@ -80,11 +93,20 @@ class Bundle:
         return path
 
     def passport(self, variant: Variant) -> dict[str, Any] | None:
-        """The parity report of a variant, if it has one that measured these very graphs."""
+        """The parity report of a variant, if it has one that measured these very graphs.
+
+        Raises:
+            BundleError: the report is missing, or is none.
+            ChecksumMismatch: it is not the one the manifest names.
+        """
         if variant.passport is None:
             return None
-        report = json.loads(self.verified(variant.passport).read_text("utf-8"))
-        measured = report.get("graphs", {})
+        path = self.verified(variant.passport)
+        try:
+            report: dict[str, Any] = json.loads(path.read_text("utf-8"))
+            measured, _ = report["graphs"], float(report["mask_iou"]["mean"])
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            raise BundleError(f"{path} is not a parity report; export the bundle again") from None
         mine = {
             "image_encoder": variant.image_encoder.sha256,
             "mask_decoder": variant.mask_decoder.sha256,
@@ -134,35 +156,38 @@ def write_bundle(path: Path, manifest: Manifest, files: dict[str, Path]) -> Bund
         files: name in the bundle -> a finished file on the same disk, moved from there.
 
     Raises:
-        BundleError: the folder cannot be written.
+        BundleError: the folder cannot be written; what was there is there still.
     """
+    added: list[Path] = []
     try:
         path.mkdir(exist_ok=True)
         for name, source in files.items():
             with source.open("rb+") as file:
                 os.fsync(file.fileno())
+            if not (path / name).exists():
+                added.append(path / name)
             source.replace(path / name)
-        temporary = path / f".{MANIFEST}.{os.getpid()}"
-        with temporary.open("w", encoding="utf-8", newline="\n") as file:
-            file.write(manifest.to_json())
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path / MANIFEST)
-    except OSError as error:
+        write_atomic(path / MANIFEST, manifest.to_json().encode(), error=BundleError)
+    except (OSError, BundleError) as error:
+        for file_path in added:
+            with contextlib.suppress(OSError):
+                file_path.unlink(missing_ok=True)
+        if isinstance(error, BundleError):
+            raise
         raise BundleError(f"the bundle {path} cannot be written: {error.strerror}") from None
     _sweep(path, manifest)
     return Bundle(path, manifest)
 
 
 def _sweep(path: Path, manifest: Manifest) -> None:
-    """Remove graph files that an earlier manifest named and this one does not."""
+    """Remove what earlier exports wrote and this manifest does not name; nothing else."""
     named = {MANIFEST}
     for variant in manifest.variants.values():
         for file in (variant.image_encoder, variant.mask_decoder, variant.passport):
             if file is not None:
                 named.add(file.file)
     for entry in path.iterdir():
-        if entry.name not in named and entry.suffix in (".onnx", ".json"):
+        if entry.name not in named and _OURS.fullmatch(entry.name):
             with contextlib.suppress(OSError):  # still open in another process: the next sweep's
                 entry.unlink()
 
@@ -185,16 +210,23 @@ class _Stamp:
 
     def __init__(self, path: Path, stat: os.stat_result) -> None:
         key = hashlib.sha256(os.fsencode(path.absolute())).hexdigest()[:32]
-        self._file = home() / "verified" / f"{key}.json"
+        try:
+            self._file: Path | None = home() / "verified" / f"{key}.json"
+        except EdgeSamError:  # no home folder: nothing is remembered
+            self._file = None
         self._state = [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
 
     def holds(self, sha256: str) -> bool:
+        if self._file is None:
+            return False
         try:
             return bool(json.loads(self._file.read_text("utf-8")) == [sha256, *self._state])
         except (OSError, ValueError):
             return False
 
     def write(self, sha256: str) -> None:
+        if self._file is None:
+            return
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             temporary = self._file.with_suffix(f".{os.getpid()}")

@@ -1,4 +1,4 @@
-"""What an encoder made of one picture. Immutable; knows which encoder, and where the picture lay."""
+"""What an encoder made of one picture. Immutable; knows which encoder, and how the picture lay."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ Each message is one line: what failed, what was found, what to do. Programming m
 
 
 class EdgeSamError(Exception):
-    """Base of every error that edgesam raises on purpose. The command line prints it and exits 1."""
+    """Base of every error edgesam raises on purpose. The command line prints it and exits 1."""
 
 
 class ModelNotFound(EdgeSamError):

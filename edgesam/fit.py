@@ -7,7 +7,6 @@ the square's top left corner, padding is at the bottom and the right.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -78,5 +77,5 @@ class Fit:
         return np.asarray(points, np.float64) / self._scale
 
     @property
-    def _scale(self) -> NDArray[Any]:
+    def _scale(self) -> NDArray[np.float64]:
         return np.array([self.scale_x, self.scale_y])

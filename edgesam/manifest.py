@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
-from typing import Any
+import math
+import re
+from dataclasses import asdict, dataclass, fields
+from typing import Any, TypeVar, get_args, get_type_hints
 
 from edgesam.errors import BundleError
-from edgesam.models import Profile
+from edgesam.models import Profile, PromptKind
 
 SCHEMA = 1
 GRAPHS = ("image_encoder", "mask_decoder")
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+_CHOICES = {
+    name: get_args(get_type_hints(Profile)[name])
+    for name in ("resize", "normalization", "prompt_scale")
+}
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -84,10 +95,10 @@ class Manifest:
         """
         try:
             values = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise BundleError(f"{where} is not JSON ({error}); export the bundle again") from None
         schema = values.pop("schema", None) if isinstance(values, dict) else None
-        if not isinstance(schema, int):
+        if type(schema) is not int or schema < 1:
             raise BundleError(f"{where} is not the manifest of an edgesam bundle")
         if schema > SCHEMA:
             raise BundleError(
@@ -95,39 +106,99 @@ class Manifest:
                 "or export the bundle with this version"
             )
         try:
-            values["profile"] = _profile(values["profile"])
-            values["variants"] = {n: _variant(v) for n, v in values["variants"].items()}
-            return cls(**values)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            return _manifest(values)
+        except (KeyError, TypeError, ValueError) as error:
             raise BundleError(
                 f"{where} is broken ({type(error).__name__}: {error}); export the bundle again"
             ) from None
 
 
+def _manifest(values: dict[str, Any]) -> Manifest:
+    _exactly(values, Manifest)
+    size = _typed(values, "image_size", int)
+    if size < 1:
+        raise ValueError(f"image_size is {size}")
+    return Manifest(
+        model=_typed(values, "model", str),
+        architecture=_typed(values, "architecture", str),
+        image_size=size,
+        profile=_profile(_typed(values, "profile", dict)),
+        profile_assumed=_typed(values, "profile_assumed", bool),
+        checkpoint_sha256=_sha256(values, "checkpoint_sha256"),
+        licence=_typed(values, "licence", str),
+        builder=_typed(values, "builder", str),
+        variants={
+            name: _variant(_typed(values["variants"], name, dict))
+            for name in _typed(values, "variants", dict)
+        },
+    )
+
+
 def _profile(values: dict[str, Any]) -> Profile:
+    _exactly(values, Profile)
+    for name, choices in _CHOICES.items():
+        if values[name] not in choices:
+            raise ValueError(f"{name} is {values[name]!r}, not one of {', '.join(choices)}")
+    kinds = _typed(values, "prompt_kinds", list)
+    if not kinds or not all(kind in get_args(PromptKind) for kind in kinds):
+        raise ValueError(f"prompt_kinds is {kinds}")
     return Profile(
-        **{
-            **values,
-            "mean": tuple(map(float, values["mean"])),
-            "std": tuple(map(float, values["std"])),
-            "prompt_kinds": frozenset(values["prompt_kinds"]),
-        }
+        name=_typed(values, "name", str),
+        resize=values["resize"],
+        normalization=values["normalization"],
+        mean=_channels(values, "mean", least=-math.inf),
+        std=_channels(values, "std", least=1e-6),
+        prompt_scale=values["prompt_scale"],
+        truncate_boxes=_typed(values, "truncate_boxes", bool),
+        prompt_kinds=frozenset(kinds),
     )
 
 
 def _variant(values: dict[str, Any]) -> Variant:
+    _exactly(values, Variant)
     passport = values["passport"]
     return Variant(
-        image_encoder=_file(values["image_encoder"]),
-        mask_decoder=_file(values["mask_decoder"]),
-        passport=None if passport is None else _file(passport),
+        image_encoder=_file(_typed(values, "image_encoder", dict)),
+        mask_decoder=_file(_typed(values, "mask_decoder", dict)),
+        passport=None if passport is None else _file(_typed(values, "passport", dict)),
     )
 
 
 def _file(values: dict[str, Any]) -> BundleFile:
-    file = BundleFile(**values)
-    if not isinstance(file.file, str) or set(file.file) & set("/\\:") or file.file in ("", ".", ".."):
-        raise ValueError(f"{file.file!r} is not a plain file name")
-    if len(file.sha256) != 64 or not isinstance(file.size, int):
-        raise ValueError(f"{file.file} needs a sha256 and a size")
-    return file
+    _exactly(values, BundleFile)
+    name = _typed(values, "file", str)
+    if not _PLAIN_NAME.fullmatch(name):
+        raise ValueError(f"{name!r} is not a plain file name")
+    return BundleFile(name, _sha256(values, "sha256"), _typed(values, "size", int))
+
+
+def _exactly(values: dict[str, Any], kind: type[Any]) -> None:
+    wanted = {field.name for field in fields(kind)}
+    if values.keys() != wanted:
+        odd = sorted(values.keys() ^ wanted)
+        raise KeyError(f"missing or unknown: {', '.join(odd)}")
+
+
+def _typed(values: dict[str, Any], name: str, kind: type[T]) -> T:
+    value = values[name]
+    if type(value) is not kind:  # not isinstance: True is no number here
+        raise TypeError(f"{name} is a {type(value).__name__}, not a {kind.__name__}")
+    return value
+
+
+def _sha256(values: dict[str, Any], name: str) -> str:
+    value = _typed(values, name, str)
+    if not _SHA256.fullmatch(value):
+        raise ValueError(f"{name} is not a sha256")
+    return value
+
+
+def _channels(values: dict[str, Any], name: str, least: float) -> tuple[float, float, float]:
+    match _typed(values, name, list):
+        case [int() | float() as red, int() | float() as green, int() | float() as blue]:
+            found = float(red), float(green), float(blue)
+        case _:
+            raise TypeError(f"{name} is not three numbers")
+    if not all(math.isfinite(value) and value >= least for value in found):
+        raise ValueError(f"{name} is {found}")
+    return found

@@ -30,7 +30,7 @@ def draw_overlay(
     Returns:
         (H k, W k, 3) uint8, k being the whole factor that makes a small picture legible.
     """
-    from PIL import Image, ImageDraw  # noqa: PLC0415
+    from PIL import Image, ImageDraw
 
     zoom = max(1, -(-_LEGIBLE // max(rgb.shape[:2])))
     blended = rgb.repeat(zoom, axis=0).repeat(zoom, axis=1).astype(np.float32)

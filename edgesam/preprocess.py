@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from edgesam_kernels.area import resize_area
-from edgesam_kernels.normalize import mean_std, min_max
 from numpy.typing import NDArray
 
 from edgesam.engines.protocol import Prompts
@@ -14,6 +12,8 @@ from edgesam.errors import PromptError
 from edgesam.fit import Fit
 from edgesam.models import MODELS, Profile, PromptKind
 from edgesam.prompt import LOW_RESOLUTION, Prompt
+from edgesam_kernels.area import resize_area
+from edgesam_kernels.normalize import mean_std, min_max
 
 _CORNERS = np.array([2, 3], np.int32)  # labels of a box's two corners
 _PADDING_POINT = -1
@@ -31,7 +31,7 @@ def network_input(rgb: NDArray[np.uint8], fit: Fit, profile: Profile) -> NDArray
     if profile.resize == "area":
         resized = resize_area(rgb, rows, columns)
     else:
-        from PIL import Image  # noqa: PLC0415
+        from PIL import Image
 
         picture = Image.fromarray(rgb)
         resized = np.asarray(picture.resize((columns, rows), Image.Resampling.BILINEAR))

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from edgesam.errors import PromptError
 
 LOW_RESOLUTION = 256  # side of SAM's low-resolution logits
+_FARTHEST = 1e9  # pixels: far beyond any picture, and float32 still holds it
 
 
 @dataclass(frozen=True, eq=False, init=False)
@@ -111,11 +112,14 @@ def _box(box: ArrayLike) -> NDArray[np.float64]:
 
 
 def _mask(mask: ArrayLike) -> NDArray[Any]:
-    array = np.asarray(mask)
+    try:
+        array = np.asarray(mask)
+    except ValueError:
+        raise PromptError("mask_input must be one array, all rows of one length") from None
     if array.ndim == 3 and array.shape[0] == 1:
         array = array[0]
     if array.dtype == np.bool_ and array.ndim == 2:
-        return array
+        return array.copy()
     if array.shape != (LOW_RESOLUTION, LOW_RESOLUTION) or not np.issubdtype(
         array.dtype, np.floating
     ):
@@ -123,16 +127,22 @@ def _mask(mask: ArrayLike) -> NDArray[Any]:
             "mask_input must be an earlier result's logits (256, 256) float32, or a boolean mask "
             f"of the picture's size, not {array.dtype} {array.shape}"
         )
-    if not np.isfinite(array).all():
-        raise PromptError("mask_input has logits that are not finite")
-    return array.astype(np.float32)
+    with np.errstate(over="ignore"):
+        logits: NDArray[np.float32] = array.astype(np.float32)
+    if not np.isfinite(logits).all():
+        raise PromptError(
+            "mask_input has logits that are not finite: pass them as segment gave them"
+        )
+    return logits
 
 
 def _numbers(values: ArrayLike, what: str) -> NDArray[np.float64]:
     try:
         array = np.array(values, np.float64)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         raise PromptError(f"{what} must be numbers, all rows of one length") from None
     if not np.isfinite(array).all():
         raise PromptError(f"{what} must be finite: found NaN or infinity")
+    if (np.abs(array) > _FARTHEST).any():
+        raise PromptError(f"{what} must be pixels: found {np.abs(array).max():g}")
     return array

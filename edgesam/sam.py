@@ -12,7 +12,6 @@ from types import TracebackType
 from typing import Any, Literal, overload
 
 import numpy as np
-from edgesam_kernels.bilinear import threshold_mask
 from numpy.typing import NDArray
 
 from edgesam.bundle import Bundle, find_bundle
@@ -30,8 +29,9 @@ from edgesam.preprocess import (
 )
 from edgesam.prompt import Prompt
 from edgesam.window import Window
+from edgesam_kernels.bilinear import threshold_mask
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("edgesam")
 
 _CHUNK = 16  # prompts per decoder call: more at once is slower per prompt, and memory grows
 

@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         type=_point,
         metavar="x,y[,0|1]",
-        help="in pixels, 0 for outside; several are one object, together with a box if there is one",
+        help="in pixels, 0 for outside; several are one object, with a box if there is one",
     )
     parser.add_argument("--frame", type=int, metavar="N", help="of a multi-frame file, from 0")
     parser.add_argument("--window", metavar="L,W|PRESET", help="grey levels: 40,400 or soft-tissue")

@@ -10,7 +10,7 @@ from edgesam.errors import EngineUnavailable
 
 __all__ = ["ENGINES", "Engine", "Prompts", "Session", "choose"]
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("edgesam")
 
 ENGINES: dict[str, Engine] = {engine.name: engine for engine in (OnnxRuntime(),)}
 

@@ -66,7 +66,7 @@ class FakeSession:
             if 2 in labels:
                 (x0, y0), (x1, y1) = coords[labels == 2][0], coords[labels == 3][0]
                 logits[i, :, (x >= x0) & (x <= x1) & (y >= y0) & (y <= y1)] = 10.0
-        return logits, np.tile(np.float32([0.9, 0.7, 0.8, 0.6]), (count, 1))
+        return logits, np.tile(np.array([0.9, 0.7, 0.8, 0.6], np.float32), (count, 1))
 
     def close(self) -> None:
         pass

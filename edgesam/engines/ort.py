@@ -31,12 +31,16 @@ class OnnxRuntime:
                 "needs the package onnxruntime (not installed). "
                 'Try: pip install "edgesam[cpu]", or "edgesam[gpu]" for CUDA'
             )
+        try:
+            import onnxruntime  # noqa: F401
+        except ImportError as error:  # on Windows mostly a missing Visual C++ runtime
+            return f"is installed but cannot be imported ({_line(error)}). Try: install it again"
         return None
 
     def devices(self) -> tuple[str, ...]:
         if self.available() is not None:
             return ()
-        import onnxruntime  # noqa: PLC0415
+        import onnxruntime
 
         offered = onnxruntime.get_available_providers()
         return tuple(device for device, chain in _PROVIDERS.items() if chain[0][0] in offered)
@@ -52,6 +56,11 @@ class OnnxRuntime:
     ) -> OrtSession:
         if (reason := self.available()) is not None:
             raise EngineUnavailable(f"engine 'onnxruntime' is unavailable: {reason}")
+        if precision not in _ELEMENT_TYPE:
+            runs = ", ".join(_ELEMENT_TYPE)
+            raise PrecisionMismatch(
+                f"engine 'onnxruntime' does not run {precision}; it runs: {runs}"
+            )
         device = "cpu" if device == "auto" else device
         devices = self.devices()
         if device not in devices:
@@ -66,7 +75,7 @@ class OnnxRuntime:
 
 
 def _load(path: Path, precision: str, device: str, threads: int | None) -> Any:
-    import onnxruntime  # noqa: PLC0415
+    import onnxruntime
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
@@ -75,8 +84,7 @@ def _load(path: Path, precision: str, device: str, threads: int | None) -> Any:
     try:
         session = onnxruntime.InferenceSession(path, options, providers=_PROVIDERS[device])
     except Exception as error:  # onnxruntime's errors share no narrower base
-        reason = str(error).splitlines()[0]
-        raise BundleError(f"onnxruntime cannot load {path.name}: {reason}") from None
+        raise BundleError(f"onnxruntime cannot load {path.name}: {_line(error)}") from None
     # A provider that fails to start is dropped with a log line only: read back what runs.
     wanted, running = _PROVIDERS[device][0][0], session.get_providers()
     if running[0] != wanted:
@@ -85,6 +93,10 @@ def _load(path: Path, precision: str, device: str, threads: int | None) -> Any:
     if found != {_ELEMENT_TYPE[precision]}:
         raise PrecisionMismatch(f"{path.name} should run in {precision} and gives {sorted(found)}")
     return session
+
+
+def _line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
 
 
 class OrtSession:

@@ -1,5 +1,19 @@
 """From a checkpoint to a bundle, without PyTorch. Knows the networks; the runtime does not."""
 
-from edgesam_export.exporter import export_bundle
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from edgesam_export.exporter import export_bundle
 
 __all__ = ["export_bundle"]
+
+
+def __getattr__(name: str) -> Any:
+    # The commands of this package are listed by `edgesam --help`, which must not load onnx.
+    if name == "export_bundle":
+        from edgesam_export.exporter import export_bundle
+
+        return export_bundle
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

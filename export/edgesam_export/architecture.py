@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from edgesam.errors import ExportError
-
 from edgesam_export.graphs import tiny_vit
 from edgesam_export.graphs.tiny_vit import TinyViT
 

@@ -1,13 +1,16 @@
-"""Checkpoint in, bundle out: load, recognise, write the graphs, check them, save. Knows no layer."""
+"""Checkpoint in, bundle out: load, recognise, write graphs, check, save. Knows no layer."""
 
 from __future__ import annotations
 
 import logging
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
 
 from edgesam import __version__
 from edgesam.bundle import Bundle, sha256_of, write_bundle
@@ -15,16 +18,17 @@ from edgesam.errors import BundleError, ExportError
 from edgesam.manifest import BundleFile, Manifest, Variant
 from edgesam.models import MODELS, PROFILES, ModelSpec, Profile
 from edgesam_bench.passports import shipped_passport
-
 from edgesam_export.architecture import recognise
 from edgesam_export.checkpoint import Checkpoint, read_checkpoint
 from edgesam_export.graphs import mask_decoder, tiny_vit
 from edgesam_export.graphs.tiny_vit import TinyViT
 from edgesam_export.verify import verify_graph
 
-logger = logging.getLogger(__name__)
+logger = logging.getLogger("edgesam")
 
 Progress = Callable[[str], None]
+
+_PARTS = ("image_encoder.", "prompt_encoder.", "mask_decoder.")
 
 
 def export_bundle(
@@ -106,22 +110,53 @@ def _scratch(out: Path) -> Iterator[Path]:
         raise BundleError(f"the bundle {out} cannot be written: {error.strerror}") from error
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-        if not existed and not any(out.iterdir()):
-            out.rmdir()
+        if not existed:
+            with suppress(OSError):  # it is not empty
+                out.rmdir()
 
 
 def _write_graphs(
     found: TinyViT, weights: Checkpoint, scratch: Path, where: str
 ) -> tuple[Path, Path]:
     encoder, decoder = scratch / "image_encoder.fp32.onnx", scratch / "mask_decoder.fp32.onnx"
+    noted = _Noted(weights)
     try:
-        tiny_vit.write(found, weights, encoder)
-        mask_decoder.write(weights, found.image_size, decoder)
+        tiny_vit.write(found, noted, encoder)
+        mask_decoder.write(noted, found.image_size, decoder)
     except KeyError as error:
         raise ExportError(f"{where} lacks the tensor {error.args[0]}") from None
     except (IndexError, ValueError) as error:
-        raise ExportError(f"{where} has a tensor of an unexpected shape: {error}") from error
+        raise ExportError(
+            f"{where} has a tensor of an unexpected shape, {noted.last} or near it: {error}"
+        ) from error
+    # A tensor that no layer took: another network under the same names, or LoRA not yet merged.
+    ours = (key for key in weights if key.startswith(_PARTS) and not tiny_vit.UNUSED.fullmatch(key))
+    if rest := [key for key in ours if key not in noted.asked]:
+        raise ExportError(
+            f"{where} holds more than this network: {len(rest)} of its tensors have no place in "
+            f"it, the first is {rest[0]}"
+        )
     return encoder, decoder
+
+
+class _Noted(Mapping[str, NDArray[Any]]):
+    """A checkpoint that notes which of its tensors were asked for."""
+
+    def __init__(self, weights: Checkpoint) -> None:
+        self._weights = weights
+        self.asked: set[str] = set()
+        self.last = ""
+
+    def __getitem__(self, key: str) -> NDArray[Any]:
+        self.asked.add(key)
+        self.last = key
+        return self._weights[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._weights)
+
+    def __len__(self) -> int:
+        return len(self._weights)
 
 
 def _enter(path: Path, files: dict[str, Path]) -> BundleFile:

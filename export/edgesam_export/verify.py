@@ -15,8 +15,8 @@ def verify_graph(path: Path) -> None:
     Raises:
         ExportError: a node's inputs do not fit.
     """
-    import onnx  # noqa: PLC0415
-    import onnx.checker  # noqa: PLC0415
+    import onnx
+    import onnx.checker
 
     try:
         onnx.checker.check_model(str(path), full_check=True)

@@ -34,8 +34,9 @@ def _whole_factors(picture: NDArray[np.uint8], down_y: int, down_x: int) -> NDAr
         for x in range(down_x):
             total += picture[y::down_y, x::down_x]
     if (down_y, down_x) == (2, 2):
-        return ((total + 2) >> 2).astype(np.uint8)
-    return np.rint(total.astype(np.float32) * np.float32(1.0 / (down_y * down_x))).astype(np.uint8)
+        rounded: NDArray[np.uint8] = ((total + 2) >> 2).astype(np.uint8)
+        return rounded
+    return _to_uint8(total.astype(np.float32) * np.float32(1.0 / (down_y * down_x)))
 
 
 def _fractional(picture: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
@@ -50,7 +51,13 @@ def _fractional(picture: NDArray[np.uint8], height: int, width: int) -> NDArray[
     for tap in range(weights.shape[1]):
         index = np.minimum(first + tap, picture.shape[0] - 1)
         means += sums[index] * weights[:, tap, None, None]
-    return np.clip(np.rint(means), 0, 255).astype(np.uint8)
+    return _to_uint8(means)
+
+
+def _to_uint8(values: NDArray[np.float32]) -> NDArray[np.uint8]:
+    """Rounded to even and saturated: cv::saturate_cast<uchar>."""
+    rounded: NDArray[np.uint8] = np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    return rounded
 
 
 def _overlaps(source: int, target: int) -> tuple[NDArray[np.intp], NDArray[np.float32]]:

@@ -1,6 +1,6 @@
 """Runs both programs in turn, A B A B, and gives the ratios; knows nothing of what they do.
 
-    python -m edgesam_bench.overhead --out bench/results/overhead.json
+python -m edgesam_bench.overhead --out bench/results/overhead.json
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from PIL import Image
 
 from edgesam.bundle import find_bundle
 from edgesam_bench import machine
-from edgesam_bench.phantoms import draw
 from edgesam_bench.overhead import task
+from edgesam_bench.phantoms import draw
 
 HERE = Path(task.__file__).parent
 MODELS = ("lite-medsam", "mobile-sam")
@@ -94,7 +94,9 @@ def _imports(rounds: int) -> dict[str, float]:
     """Seconds that ``import edgesam`` and ``import numpy`` alone take in a fresh interpreter."""
     medians = {}
     for module in ("numpy", "edgesam"):
-        code = f"import time; t = time.perf_counter(); import {module}; print(time.perf_counter()-t)"
+        code = (
+            f"import time; t = time.perf_counter(); import {module}; print(time.perf_counter()-t)"
+        )
         seconds = [
             float(subprocess.check_output([sys.executable, "-c", code])) for _ in range(rounds + 2)
         ]
@@ -107,8 +109,9 @@ def _tell(report: dict[str, Any]) -> None:
     for model, figures in report["models"].items():
         for name, figure in figures.items():
             ratio = figure["ratio"]
+            medians = f"bare {figure['bare']:10.4g}  edgesam {figure['edgesam']:10.4g}"
             print(
-                f"{model:12} {name:14} bare {figure['bare']:10.4g}  edgesam {figure['edgesam']:10.4g}"
+                f"{model:12} {name:14} {medians}"
                 f"  ratio {ratio['median']:.3f} ({ratio['min']:.3f}..{ratio['max']:.3f})"
                 f"  limit {LIMITS[name]}"
             )

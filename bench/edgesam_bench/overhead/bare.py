@@ -1,19 +1,17 @@
 """The peer: numpy, Pillow and onnxruntime, as short as people write it. Does not import edgesam.
 
-    python bare.py IMAGE ENCODER DECODER {mobile-sam|lite-medsam}
+python bare.py IMAGE ENCODER DECODER {mobile-sam|lite-medsam}
 """
 
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import numpy as np
 import onnxruntime
 from PIL import Image
 
-sys.path.insert(0, str(Path(__file__).parent))
-from task import Box, report
+from edgesam_bench.overhead.task import Box, report
 
 image_path, encoder_path, decoder_path, model = sys.argv[1:]
 square = 1024 if model == "mobile-sam" else 256
@@ -26,8 +24,9 @@ width, height = picture.size
 scale = square / max(width, height)
 columns, rows = int(width * scale + 0.5), int(height * scale + 0.5)
 if model == "mobile-sam":
-    pixels = np.asarray(picture.resize((columns, rows), Image.Resampling.BILINEAR), np.float32)
-    pixels = (pixels - np.float32([123.675, 116.28, 103.53])) / np.float32([58.395, 57.12, 57.375])
+    pixels = np.array(picture.resize((columns, rows), Image.Resampling.BILINEAR), np.float32)
+    pixels -= np.array([123.675, 116.28, 103.53], np.float32)
+    pixels /= np.array([58.395, 57.12, 57.375], np.float32)
 else:
     pixels = np.asarray(picture.resize((columns, rows), Image.Resampling.BOX), np.float32)
     pixels = (pixels - pixels.min()) / (pixels.max() - pixels.min())
@@ -41,8 +40,8 @@ def segment(box: Box) -> int:
         None,
         {
             "image_embeddings": embedding,
-            "point_coords": np.float32(box).reshape(1, 2, 2) * np.float32(scale),
-            "point_labels": np.int32([[2, 3]]),
+            "point_coords": np.array(box, np.float32).reshape(1, 2, 2) * np.float32(scale),
+            "point_labels": np.array([[2, 3]], np.int32),
             "mask_input": np.zeros((1, 1, 256, 256), np.float32),
             "has_mask_input": np.zeros(1, np.float32),
         },

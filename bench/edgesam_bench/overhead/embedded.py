@@ -1,17 +1,14 @@
 """The same work through edgesam, as a program that embeds it.
 
-    python embedded.py IMAGE BUNDLE
+python embedded.py IMAGE BUNDLE
 """
 
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import edgesam
-
-sys.path.insert(0, str(Path(__file__).parent))
-from task import Box, report
+from edgesam_bench.overhead.task import Box, report
 
 image_path, bundle = sys.argv[1:]
 sam = edgesam.load(bundle)

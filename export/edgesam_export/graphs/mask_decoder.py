@@ -151,7 +151,13 @@ def _two_way_transformer(
 
 
 def _two_way_block(
-    net: Net, queries: ir.Value, keys: ir.Value, tokens: ir.Value, image_pe: ir.Value, *, first: bool
+    net: Net,
+    queries: ir.Value,
+    keys: ir.Value,
+    tokens: ir.Value,
+    image_pe: ir.Value,
+    *,
+    first: bool,
 ) -> tuple[ir.Value, ir.Value]:
     if first:  # no positions and no residual: the queries are the tokens themselves
         queries = _attention(net, "self_attn", queries, queries, queries)

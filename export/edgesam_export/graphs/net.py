@@ -18,6 +18,8 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from edgesam.errors import ExportError
+
 OPSET = 20  # Gelu is an operator since 20; ONNX Runtime 1.17, OpenVINO 2024, TensorRT 10 read it
 IR_VERSION = 9
 
@@ -64,9 +66,33 @@ class Net:
         self._inputs.append(value)
         return value
 
-    def weight(self, name: str) -> NDArray[np.float32]:
-        """The checkpoint's tensor of that name inside the current scope, as float32."""
-        return np.asarray(self._weights[self._prefix + self._path(name)], dtype=np.float32)
+    def weight(self, name: str, *shape: int | None) -> NDArray[np.float32]:
+        """The checkpoint's tensor of that name inside the current scope, as float32.
+
+        Args:
+            name: of the tensor, as the current module calls it.
+            shape: what it must be, None being any size; nothing given, any shape will do.
+
+        Raises:
+            KeyError: with the whole key, if the checkpoint has no such tensor.
+            ExportError: it has another shape, or values that are not finite.
+        """
+        found = np.asarray(self._weights[self._prefix + self._path(name)])
+        fits = len(found.shape) == len(shape) and all(
+            size in (None, real) for size, real in zip(shape, found.shape, strict=True)
+        )
+        if shape and not fits:
+            wanted = " x ".join("any" if size is None else str(size) for size in shape)
+            raise self.fault(name, f"has the shape {found.shape}, not {wanted}")
+        with np.errstate(over="ignore"):
+            weight = found.astype(np.float32, copy=False)
+        if not np.isfinite(weight).all():
+            raise self.fault(name, "has values that are not finite: the checkpoint is damaged")
+        return weight
+
+    def fault(self, name: str, what: str) -> ExportError:
+        """The error that says what is wrong with the checkpoint's tensor of that name."""
+        return ExportError(f"the tensor {self._prefix}{self._path(name)} {what}")
 
     def constant(self, name: str, array: NDArray[Any]) -> ir.Value:
         """An initializer of the current scope; asking again for the same name gives it again."""
@@ -90,24 +116,29 @@ class Net:
 
     # Operators
 
-    def op(self, op_type: str, *inputs: ir.Value | None, outputs: int = 1, **attributes: Any) -> Any:
-        """One ONNX node; its first output, or all of them as a tuple when there are several."""
+    def op(self, op_type: str, *inputs: ir.Value | None, **attributes: Any) -> ir.Value:
+        """One ONNX node and its only output."""
+        return self.ops(op_type, 1, *inputs, **attributes)[0]
+
+    def ops(
+        self, op_type: str, outputs: int, *inputs: ir.Value | None, **attributes: Any
+    ) -> tuple[ir.Value, ...]:
+        """One ONNX node and its outputs."""
         path = self._path()
         base = f"{path}/{op_type}" if path else op_type
         count = self._used[base] = self._used.get(base, 0) + 1
         name = base if count == 1 else f"{base}_{count}"
+        names = [name] if outputs == 1 else [f"{name}:{i}" for i in range(outputs)]
         node = ir.Node(
             "",
             op_type,
             inputs,
             attributes=ir.convenience.convert_attributes(attributes),
-            outputs=[
-                ir.Value(name=name if outputs == 1 else f"{name}:{i}") for i in range(outputs)
-            ],
+            outputs=[ir.Value(name=output) for output in names],
             name=name,
         )
         self._nodes.append(node)
-        return node.outputs[0] if outputs == 1 else tuple(node.outputs)
+        return tuple(node.outputs)
 
     def add(self, a: ir.Value, b: ir.Value) -> ir.Value:
         return self.op("Add", a, b)
@@ -139,17 +170,20 @@ class Net:
     def linear(self, x: ir.Value, name: str) -> ir.Value:
         """``torch.nn.Linear``: (..., in) -> (..., out)."""
         with self.scope(name):
-            weight = self.constant("weight", self.weight("weight").T)
-            return self.add(self.matmul(x, weight), self.constant("bias", self.weight("bias")))
+            weight = self.weight("weight", None, None)
+            bias = self.weight("bias", len(weight))
+            x = self.matmul(x, self.constant("weight", weight.T))
+            return self.add(x, self.constant("bias", bias))
 
     def layer_norm(self, x: ir.Value, name: str, eps: float = 1e-5) -> ir.Value:
         """``torch.nn.LayerNorm`` over the last axis."""
         with self.scope(name):
+            weight = self.weight("weight", None)
             return self.op(
                 "LayerNormalization",
                 x,
-                self.constant("weight", self.weight("weight")),
-                self.constant("bias", self.weight("bias")),
+                self.constant("weight", weight),
+                self.constant("bias", self.weight("bias", len(weight))),
                 axis=-1,
                 epsilon=eps,
             )
@@ -219,6 +253,6 @@ class Net:
         ir.save(ir.Model(graph, ir_version=IR_VERSION, producer_name="edgesam"), path)
 
 
-def attention_scale(head_width: int) -> np.float32:
+def attention_scale(head_width: int) -> float:
     """1 / sqrt(d): the factor of the queries, correctly rounded on every machine."""
-    return np.float32(1.0 / math.sqrt(head_width))
+    return float(np.float32(1.0 / math.sqrt(head_width)))

@@ -9,6 +9,7 @@ thing: the patch embedding's two convolutions are 3x3 with stride 2, or 1x1 with
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,12 @@ from edgesam_export.graphs.net import FLOAT, Net, attention_scale
 PREFIX = "image_encoder."
 GRID = 64  # the embedding is 64 x 64 tokens, whatever the picture's size
 BATCH_NORM_EPS = 1e-5
+
+# The ends of keys of the image encoder that it does not run: training's counters and the
+# classifier of TinyViT's pretraining, an index that follows from the window's side.
+UNUSED = re.compile(
+    r"(.*\.num_batches_tracked|.*\.attention_bias_idxs|image_encoder\.(norm_)?head\.\w+)"
+)
 
 
 @dataclass(frozen=True)
@@ -55,25 +62,19 @@ def recognise(shapes: Mapping[str, tuple[int, ...]]) -> TinyViT | None:
     if patch is None or len(patch) != 4 or patch[-1] not in (1, 3):
         return None
 
-    def depth(stage: int, last: str) -> int:
-        block = 0
-        while f"{PREFIX}layers.{stage}.blocks.{block}.{last}" in shapes:
-            block += 1
-        return block
+    def depth(stage: int) -> int:
+        block = re.compile(rf"{re.escape(PREFIX)}layers\.{stage}\.blocks\.(\d{{1,3}})\.")
+        found = (int(match[1]) for match in map(block.match, shapes) if match)
+        return 1 + max(found, default=0)
 
     def window(stage: int) -> int:
         # One learned bias per offset (|dy|, |dx|) inside a window: side * side of them.
-        biases = shapes.get(f"{PREFIX}layers.{stage}.blocks.0.attn.attention_biases", (0, 0))
-        return math.isqrt(biases[-1])
+        biases = shapes.get(f"{PREFIX}layers.{stage}.blocks.0.attn.attention_biases")
+        return math.isqrt(biases[-1]) if biases else 0
 
     return TinyViT(
         patch_kernel=patch[-1],
-        depths=(
-            depth(0, "conv1.c.weight"),
-            depth(1, "attn.qkv.weight"),
-            depth(2, "attn.qkv.weight"),
-            depth(3, "attn.qkv.weight"),
-        ),
+        depths=(depth(0), depth(1), depth(2), depth(3)),
         windows=(window(1), window(2), window(3)),
     )
 
@@ -109,13 +110,17 @@ def _conv_bn(
 ) -> ir.Value:
     """Convolution and BatchNorm, folded into one convolution in double precision."""
     with net.scope(name):
-        weight = net.weight("c.weight").astype(np.float64)
-        gamma, beta = net.weight("bn.weight"), net.weight("bn.bias")
-        mean, variance = net.weight("bn.running_mean"), net.weight("bn.running_var")
+        weight = net.weight("c.weight", None, None, None, None).astype(np.float64)
+        count = len(weight)
+        gamma, beta = net.weight("bn.weight", count), net.weight("bn.bias", count)
+        mean = net.weight("bn.running_mean", count)
+        variance = net.weight("bn.running_var", count)
+        if (variance < 0).any():
+            raise net.fault("bn.running_var", "has a negative variance: the checkpoint is damaged")
         factor = gamma / np.sqrt(variance.astype(np.float64) + BATCH_NORM_EPS)
         weight = weight * factor[:, None, None, None]
         bias = beta - mean * factor
-    groups = len(weight) if depthwise else 1
+    groups = count if depthwise else 1
     return net.conv(
         x,
         name,
@@ -153,6 +158,7 @@ def _patch_merging(net: Net, x: ir.Value, stride: int) -> ir.Value:
 def _tiny_vit_block(net: Net, x: ir.Value, side: int, window: int) -> ir.Value:
     """Window attention, depthwise convolution, MLP, on (1, side, side, C)."""
     with net.scope("attn"):
+        net.weight("attention_biases", None, window * window)
         x = net.add(x, _windowed(net, x, side, window))
     x = net.transpose(x, 0, 3, 1, 2)
     x = _conv_bn(net, x, "local_conv", pad=1, depthwise=True)
@@ -200,7 +206,7 @@ def _attention(net: Net, x: ir.Value, window: int, channels: int) -> ir.Value:
     with net.scope("qkv"):
         packed = net.matmul(x, net.constant("weight", weight.reshape(3 * channels, channels).T))
         packed = net.add(packed, net.constant("bias", bias.reshape(-1)))
-        q, k, v = net.op("Split", packed, outputs=3, axis=-1, num_outputs=3)
+        q, k, v = net.ops("Split", 3, packed, axis=-1, num_outputs=3)
         q = net.transpose(net.reshape(q, -1, tokens, heads, width), 0, 2, 1, 3)
         k = net.transpose(net.reshape(k, -1, tokens, heads, width), 0, 2, 3, 1)
         v = net.transpose(net.reshape(v, -1, tokens, heads, width), 0, 2, 1, 3)

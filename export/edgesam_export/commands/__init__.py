@@ -1,0 +1,1 @@
+"""The subcommands pull and export, found by their entry points; one file each."""

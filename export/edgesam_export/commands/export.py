@@ -1,0 +1,81 @@
+"""``edgesam export``: turns a checkpoint into a bundle at a place of one's own; knows no graph."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from edgesam.bundle import open_bundle
+from edgesam.checkpoint_store import fetch
+from edgesam.commands.progress import Progress
+from edgesam.errors import BundleError, ExportError, ModelNotFound
+from edgesam.models import MODELS, PROFILES
+
+NAME = "export"
+HELP = "turn a checkpoint file, or a known model, into a bundle"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What to export, where to, and what the checkpoint itself cannot tell."""
+    parser.add_argument(
+        "checkpoint", metavar="CHECKPOINT|MODEL", help=f"a file, or one of: {', '.join(MODELS)}"
+    )
+    parser.add_argument("-o", "--out", metavar="BUNDLE", type=Path, required=True, help="a folder")
+    parser.add_argument("--arch", help="the architecture, if it cannot be read off the checkpoint")
+    parser.add_argument(
+        "--profile", choices=sorted(PROFILES), help="how pixels and prompts reach the network"
+    )
+
+
+def run(args: argparse.Namespace) -> int:
+    """Exports, fetching the checkpoint of a known model first if it is not here.
+
+    Raises:
+        ModelNotFound: neither a file nor a known model, or no source gave its checkpoint.
+        ChecksumMismatch: the checkpoint in the store is not the promised one.
+        ExportError: the checkpoint cannot be exported, or not to that place.
+    """
+    _check_place(args.out)
+    spec = MODELS.get(args.checkpoint)
+    if spec is None and not Path(args.checkpoint).is_file():
+        raise ModelNotFound(
+            f"{args.checkpoint!r} is neither a file nor a known model ({', '.join(MODELS)})"
+        )
+    from edgesam_export import export_bundle
+
+    if spec is not None and not args.json:
+        print(f"{spec.name}: weights under {spec.licence}, by {spec.origin}", flush=True)
+    with Progress(silent=args.json) as progress:
+        bundle = export_bundle(
+            fetch(spec, progress=progress) if spec else Path(args.checkpoint),
+            args.out,
+            model=spec.name if spec else None,
+            arch=args.arch,
+            profile=args.profile,
+            progress=progress,
+        )
+    if args.json:
+        print(json.dumps({"bundle": str(bundle.path), "variants": list(bundle.variants)}))
+    else:
+        print(f"ready: {bundle.path} ({', '.join(bundle.variants)})")
+    return 0
+
+
+def _check_place(out: Path) -> None:
+    """Makes sure that writing the bundle destroys nothing but an earlier bundle.
+
+    Raises:
+        ExportError: the folder to put it in is missing, or something else stands there.
+    """
+    if not out.absolute().parent.is_dir():
+        raise ExportError(f"the folder {out.absolute().parent} does not exist: make it first")
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return
+    try:
+        open_bundle(out)
+    except BundleError as error:
+        raise ExportError(
+            f"{out} exists and is not a whole bundle: choose another name for -o, or delete it "
+            f"first ({error})"
+        ) from error

@@ -1,0 +1,76 @@
+"""``edgesam pull``: makes a known model ready to run; knows no source and no graph."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from edgesam.bundle import open_bundle
+from edgesam.checkpoint_store import fetch
+from edgesam.commands.progress import Progress
+from edgesam.errors import BundleError, ChecksumMismatch
+from edgesam.home import bundle_path
+from edgesam.models import MODELS, find
+
+NAME = "pull"
+HELP = "fetch a known model's checkpoint, verify it, and turn it into a bundle"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The model, and whether to redo what is done."""
+    parser.add_argument("model", metavar="MODEL", help=", ".join(MODELS))
+    parser.add_argument("--force", action="store_true", help="write the bundle anew")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Fetches and exports, unless the bundle is here and whole.
+
+    Raises:
+        ModelNotFound: no such model, or no source gave its checkpoint.
+        ChecksumMismatch: the checkpoint in the store is not the promised one.
+        ExportError: the checkpoint cannot be exported.
+    """
+    spec = find(args.model)
+    bundle = bundle_path(spec.name)
+    ready = not args.force and bundle.exists()
+    if not args.json:
+        print(f"{spec.name}: weights under {spec.licence}, by {spec.origin}", flush=True)
+    with Progress(silent=args.json) as progress:
+        if ready and (flaw := _flaw(bundle)):
+            progress(f"the bundle in the store is not whole and is written anew: {flaw}")
+            ready = False
+        if not ready:
+            from edgesam_export import export_bundle
+
+            checkpoint = fetch(spec, progress=progress)
+            bundle.parent.mkdir(parents=True, exist_ok=True)
+            export_bundle(checkpoint, bundle, model=spec.name, progress=progress)
+    if args.json:
+        print(
+            json.dumps(
+                {
+                    "model": spec.name,
+                    "licence": spec.licence,
+                    "origin": spec.origin,
+                    "bundle": str(bundle),
+                    "written": not ready,
+                }
+            )
+        )
+    else:
+        print(f"{'already there and whole' if ready else 'ready'}: {bundle}")
+    return 0
+
+
+def _flaw(bundle: Path) -> str:
+    """Why the bundle in the store cannot be used, or nothing."""
+    try:
+        opened = open_bundle(bundle)
+        for variant in opened.variants.values():
+            for file in (variant.image_encoder, variant.mask_decoder, variant.passport):
+                if file is not None:
+                    opened.verified(file)
+    except (BundleError, ChecksumMismatch) as error:
+        return str(error)
+    return ""
