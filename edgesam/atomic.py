@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 from pathlib import Path
 
 from edgesam.errors import EdgeSamError, ImageError
@@ -27,7 +26,7 @@ def write_atomic(
     if target.is_dir():
         raise error(f"cannot write {target}: it is a folder; give a file name")
     # mkstemp would make the file readable by its owner only; opening with "x" keeps the umask.
-    temporary = target.parent / f".edgesam-{secrets.token_hex(8)}.tmp"
+    temporary = target.parent / f".edgesam-{os.urandom(8).hex()}.tmp"
     try:
         try:
             with temporary.open("xb") as stream:

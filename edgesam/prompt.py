@@ -113,7 +113,7 @@ def _box(box: ArrayLike) -> NDArray[np.float64]:
 
 def _mask(mask: ArrayLike) -> NDArray[Any]:
     try:
-        array = np.asarray(mask)
+        array: NDArray[Any] = np.asarray(mask)
     except ValueError:
         raise PromptError("mask_input must be one array, all rows of one length") from None
     if array.ndim == 3 and array.shape[0] == 1:

@@ -91,7 +91,8 @@ def _grow(picture: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uin
     rows = wide[:, left] * share_x[:, 0, None] + wide[:, right] * share_x[:, 1, None]
     upper, lower = rows[top] >> 4, rows[bottom] >> 4
     blended = (upper * share_y[:, 0, None, None] >> 16) + (lower * share_y[:, 1, None, None] >> 16)
-    return np.clip((blended + 2) >> 2, 0, 255).astype(np.uint8)
+    grown: NDArray[np.uint8] = np.clip((blended + 2) >> 2, 0, 255).astype(np.uint8)
+    return grown
 
 
 def _neighbours(
