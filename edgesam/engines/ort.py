@@ -79,6 +79,9 @@ def _load(path: Path, precision: str, device: str, threads: int | None) -> Any:
 
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
+    # The pattern of a first run is kept as one block for all later ones: 628 instead of 393 MB for
+    # TinyViT at 1024 pixels, and no faster (docs/performance.md).
+    options.enable_mem_pattern = False
     if threads is not None:
         options.intra_op_num_threads = threads
     try:
