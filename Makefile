@@ -11,8 +11,10 @@ REFERENCE_BIN := $(REFERENCE_VENV)/bin
 endif
 PIP := -m pip --disable-pip-version-check install --quiet
 REFERENCE := .cache/reference
+MODELS := lite-medsam mobile-sam
 
 .PHONY: demo test check parity parity-quick passports golden accuracy bench clean
+.SECONDARY:
 
 demo: $(VENV)/.run
 	@$(BIN)/edgesam pull lite-medsam
@@ -32,12 +34,64 @@ check: $(VENV)/.check
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Against official PyTorch, which runs in an environment of its own.
-parity-quick: $(VENV)/.run $(REFERENCE_VENV)/.reference
-	$(MAKE) --no-print-directory .parity QUICK=--quick
+# Against official PyTorch, which runs in an environment of its own. A dozen pictures a model, or
+# all of them; the reference's answers are kept while its code and the checkpoint stay.
+parity-quick: $(addprefix .parity-quick-,$(MODELS))
+parity: $(addprefix .parity-full-,$(MODELS))
 
-parity: $(VENV)/.run $(REFERENCE_VENV)/.reference
-	$(MAKE) --no-print-directory .parity QUICK=
+.parity-quick-% .parity-full-%: FOLDER = $(REFERENCE)/$*-$(SIZE)
+.parity-quick-%: SIZE = quick
+.parity-full-%: SIZE = full
+
+.parity-quick-%: $(REFERENCE)/%-quick/.answered
+	$(BIN)/python -m edgesam_bench.parity --model $* --reference $(FOLDER)
+
+.parity-full-%: $(REFERENCE)/%-full/.answered
+	$(BIN)/python -m edgesam_bench.parity --model $* --reference $(FOLDER) \
+	    --out bench/results/parity-$*.json
+
+# What ships with the package: run after a graph has changed on purpose, and commit the result.
+passports: $(addprefix $(REFERENCE)/,$(addsuffix -full/.answered,$(MODELS)))
+	@for model in $(MODELS); do \
+	    $(BIN)/python -m edgesam_bench.parity --model $$model --reference $(REFERENCE)/$$model-full \
+	        --passport bench/edgesam_bench/passports/$$model.fp32.json || exit 1; \
+	done
+
+ANSWER = $(REFERENCE_BIN)/python bench/reference/run.py --model $* --data ../shared/data \
+    --checkpoint "$$($(BIN)/python -c 'from edgesam.checkpoint_store import *; from edgesam.models import find; print(checkpoint_path(find("$*")))')"
+
+$(REFERENCE)/%-quick/.answered: bench/reference/*.py $(VENV)/.run $(REFERENCE_VENV)/.reference
+	$(BIN)/edgesam pull $*
+	$(ANSWER) --quick --out $(@D)
+	@touch $@
+
+$(REFERENCE)/%-full/.answered: bench/reference/*.py $(VENV)/.run $(REFERENCE_VENV)/.reference
+	$(BIN)/edgesam pull $*
+	$(ANSWER) --out $(@D)
+	@touch $@
+
+# The pinned torch is a CPU build where one is offered; a newer one would bring gigabytes of CUDA.
+$(REFERENCE_VENV)/.reference: bench/reference/requirements.txt bench/reference/requirements-no-deps.txt
+	@test -x $(REFERENCE_BIN)/python || $(PYTHON) -m venv $(REFERENCE_VENV)
+	@echo "installing the official PyTorch code into $(REFERENCE_VENV)"
+	@$(REFERENCE_BIN)/python $(PIP) -r bench/reference/requirements.txt
+	@$(REFERENCE_BIN)/python $(PIP) --no-deps -r bench/reference/requirements-no-deps.txt
+	@touch $@
+
+# Small files that let `make test` check numbers without PyTorch.
+golden: $(VENV)/.run $(REFERENCE_VENV)/.reference
+	$(BIN)/edgesam pull lite-medsam
+	$(BIN)/edgesam pull mobile-sam
+	store="$$($(BIN)/python -c 'from edgesam.home import home; print(home())')/checkpoints"; \
+	$(REFERENCE_BIN)/python bench/reference/make_golden.py --mobile-sam "$$store/mobile_sam.pt" \
+	    --lite-medsam "$$store/lite_medsam.pth" --out tests/golden
+	$(REFERENCE_BIN)/python bench/reference/make_random_golden.py --out tests/golden
+
+accuracy: $(VENV)/.run
+	$(BIN)/python -m edgesam_bench.accuracy --table docs/accuracy.md --out bench/results/accuracy.json
+
+bench: $(VENV)/.run
+	$(BIN)/python -m edgesam_bench.overhead --out bench/results/overhead.json
 
 # Run-time dependencies only, and pydicom's example CT slice beside them.
 $(VENV)/.run: pyproject.toml

@@ -1,0 +1,63 @@
+"""How close is close enough: the fp32 gate and its verdict; knows no model and no file.
+
+The thresholds come from measured mistakes: a wrong resize filter, a box off by one pixel or a
+missing resize step all keep the mean IoU above 0.96, and most keep it above 0.99.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from edgesam_bench.comparison import Comparison
+from edgesam_bench.figures import summarise
+
+
+@dataclass(frozen=True)
+class Gate:
+    """What the figures must keep.
+
+    Attributes:
+        embedding_error: highest relative L2 of any picture.
+        mean: lowest mean IoU of ordinary masks.
+        p5: lowest 5th percentile of their IoU.
+        worst: lowest IoU of any of them.
+        tiny_pixels: most pixels by which a tiny or empty mask may differ.
+    """
+
+    embedding_error: float = 1e-4
+    mean: float = 0.9999
+    p5: float = 0.9995
+    worst: float = 0.995
+    tiny_pixels: int = 16
+
+    def failures(self, comparison: Comparison) -> list[str]:
+        """One line for each threshold that does not hold; a figure that is no number holds none."""
+        found: list[str] = []
+        if not comparison.pictures or not comparison.masks:
+            return ["nothing was compared"]
+        error = max(comparison.pictures, key=lambda p: _badness(p.embedding_error))
+        if not error.embedding_error <= self.embedding_error:
+            found.append(
+                f"embedding of {error.picture}: relative L2 {error.embedding_error:.2e}"
+                f" > {self.embedding_error:.0e}"
+            )
+        ordinary = comparison.of_size("ordinary")
+        figures = summarise(mask.iou for mask in ordinary)
+        if figures is not None:
+            for name in ("mean", "p5", "worst"):
+                value, least = getattr(figures, name), getattr(self, name)
+                if not value >= least:
+                    found.append(f"mask IoU, {name} of {figures.n}: {value:.6f} < {least}")
+        for mask in (*comparison.of_size("tiny"), *comparison.of_size("empty")):
+            if mask.differing > self.tiny_pixels:
+                found.append(
+                    f"{mask.case}, output {mask.output}: {mask.reference_area} pixels in the"
+                    f" reference, {mask.differing} differ > {self.tiny_pixels}"
+                )
+        return found
+
+
+def _badness(error: float) -> float:
+    """Not a number is the worst of all."""
+    return float("inf") if math.isnan(error) else error

@@ -1,0 +1,144 @@
+"""Compares edgesam with official PyTorch's answers, judges, and issues passports.
+
+    python -m edgesam_bench.parity --model mobile-sam --reference .cache/reference/mobile-sam
+
+Knows how to ask and to tell; the figures, the gate and the files are its neighbours' business.
+Exit codes: 0 the gate holds, 1 nothing could be compared, 2 usage, 3 the gate failed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import edgesam
+from edgesam.atomic import write_atomic
+from edgesam.bundle import Bundle, find_bundle
+from edgesam.errors import EdgeSamError, ParityError
+from edgesam_bench import machine
+from edgesam_bench.comparison import PictureResult, compare
+from edgesam_bench.gate import Gate
+from edgesam_bench.pictures import DEFAULT_FOLDER
+from edgesam_bench.reference import Reference, read_reference
+from edgesam_bench.report import make_report, table
+
+FAILED = 3
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Command line."""
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.passport and options.quick:
+        parser.error("a passport takes all pictures: leave out --quick")
+    try:
+        return _run(options)
+    except EdgeSamError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+def _run(options: argparse.Namespace) -> int:
+    for path in (options.out, options.passport):
+        if path and not path.absolute().parent.is_dir():
+            raise ParityError(f"cannot write {path}: there is no folder {path.parent}")
+    report, failures = measure(options)
+    print(table(report))
+    for failure in failures:
+        print(f"FAILED  {failure}")
+    print("gate: failed" if failures else "gate: holds")
+    if options.out:
+        _write(options.out, {**report, "quick": options.quick, "failures": failures})
+    if failures:
+        return FAILED
+    if options.passport:
+        _write(options.passport, report)
+    return 0
+
+
+def measure(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
+    """The report, and what the gate holds against it.
+
+    Raises:
+        EdgeSamError: nothing could be compared.
+    """
+    reference = _reference(options.reference)
+    bundle = find_bundle(options.model)
+    _same_weights(reference, bundle)
+    name, variant = bundle.variant(options.variant)
+    with edgesam.load(
+        options.model,
+        engine=options.engine,
+        device=options.device,
+        variant=name,
+        threads=options.threads,
+    ) as sam:
+        comparison = compare(sam, reference, options.data, quick=options.quick, on_picture=_tell)
+        engine = sam.engine
+    report = make_report(
+        comparison,
+        reference,
+        Gate(),
+        variant=name,
+        graphs={
+            "image_encoder": variant.image_encoder.sha256,
+            "mask_decoder": variant.mask_decoder.sha256,
+        },
+        engine=engine,
+        versions=machine.versions(),
+        processor=machine.processor(),
+    )
+    return report, Gate().failures(comparison)
+
+
+def _reference(folder: Path) -> Reference:
+    try:
+        return read_reference(folder)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ParityError(
+            f"{folder} holds no reference ({error}); bench/reference/README.md says how to make one"
+        ) from None
+
+
+def _same_weights(reference: Reference, bundle: Bundle) -> None:
+    if reference.checkpoint_sha256 != bundle.manifest.checkpoint_sha256:
+        raise ParityError(
+            f"{reference.folder} was made with the checkpoint"
+            f" {reference.checkpoint_sha256[:12]}..., the bundle {bundle.path} with"
+            f" {bundle.manifest.checkpoint_sha256[:12]}...: they cannot be compared"
+        )
+
+
+def _tell(picture: PictureResult) -> None:
+    print(f"{picture.picture}: embedding {picture.embedding_error:.1e}", file=sys.stderr)
+
+
+def _write(path: Path, content: dict[str, Any]) -> None:
+    text = json.dumps(content, indent=1) + "\n"
+    write_atomic(path, text.encode(), error=ParityError)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m edgesam_bench.parity",
+        description="Compare edgesam with the answers of the official PyTorch code.",
+    )
+    parser.add_argument("--model", required=True, help="a known model's name, or a bundle")
+    parser.add_argument("--reference", required=True, type=Path, help="folder of reference.json")
+    parser.add_argument("--data", type=Path, default=DEFAULT_FOLDER, help="folder of manifest.csv")
+    parser.add_argument("--quick", action="store_true", help="one picture per subset")
+    parser.add_argument("--engine", default="auto")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--variant", default="auto")
+    parser.add_argument("--threads", type=int)
+    parser.add_argument("--out", type=Path, help="write the results as JSON")
+    parser.add_argument("--passport", type=Path, help="write the passport, if the gate holds")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,81 @@
+"""MobileSAM through its authors' own SamPredictor; knows no file of ours and no other model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import stand_ins
+import torch
+
+from edgesam_bench.cases import KINDS
+from edgesam_bench.reference import Answer
+
+stand_ins.install()
+
+from mobile_sam import SamPredictor, sam_model_registry  # noqa: E402  after the stand-ins
+
+
+class OfficialMobileSam:
+    """One picture at a time, as the predictor has it.
+
+    Args:
+        checkpoint: the official file, or a state dict of the official shapes.
+    """
+
+    package = "mobilesam-mirror"
+    name = "mobile-sam"
+    kinds = KINDS
+    side = 1024
+    recipe = "mobile_sam.SamPredictor, eval() called again after the weights were loaded"
+
+    @staticmethod
+    def build() -> torch.nn.Module:
+        """The official network, as it is before it has its weights."""
+        return sam_model_registry["vit_t"]()
+
+    def __init__(self, checkpoint: Path | Mapping[str, torch.Tensor]) -> None:
+        model = self.build()
+        state = checkpoint
+        if isinstance(state, Path):
+            state = torch.load(state, map_location="cpu", weights_only=True)
+        model.load_state_dict(state)
+        # The builder called eval() before there were weights, and TinyViT's attention caches its
+        # bias in eval(): without this second call it would predict with the initial zeros.
+        model.eval()
+        self.model = model
+        self._predictor = SamPredictor(model)
+
+    def embed(self, image: np.ndarray) -> np.ndarray:
+        """Sets the picture, (H, W, 3) uint8 RGB; returns (1, 256, 64, 64) float32."""
+        self._predictor.set_image(image)
+        return self._predictor.get_image_embedding().numpy()
+
+    def answer(
+        self,
+        points: np.ndarray | None = None,
+        labels: np.ndarray | None = None,
+        box: np.ndarray | None = None,
+        mask_input: np.ndarray | None = None,
+    ) -> Answer:
+        """All four masks of one prompt on the picture that was set.
+
+        Args:
+            points: (P, 2) x, y in pixels of the picture.
+            labels: (P,) 1 inside, 0 outside.
+            box: (4,) x0, y0, x1, y1.
+            mask_input: (256, 256) logits.
+        """
+        parts = [
+            self._predictor.predict(
+                point_coords=points,
+                point_labels=labels,
+                box=box,
+                mask_input=None if mask_input is None else mask_input[None],
+                multimask_output=multimask,
+            )
+            for multimask in (False, True)
+        ]
+        masks, scores, logits = (np.concatenate(same) for same in zip(*parts, strict=True))
+        return Answer(logits=logits, scores=scores, masks=masks)
