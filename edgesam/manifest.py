@@ -107,10 +107,9 @@ class Manifest:
             )
         try:
             return _manifest(values)
-        except (KeyError, TypeError, ValueError) as error:
-            raise BundleError(
-                f"{where} is broken ({type(error).__name__}: {error}); export the bundle again"
-            ) from None
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            reason = f"{type(error).__name__}: {error}"[:200]
+            raise BundleError(f"{where} is broken ({reason}); export the bundle again") from None
 
 
 def _manifest(values: dict[str, Any]) -> Manifest:
@@ -146,7 +145,7 @@ def _profile(values: dict[str, Any]) -> Profile:
         name=_typed(values, "name", str),
         resize=values["resize"],
         normalization=values["normalization"],
-        mean=_channels(values, "mean", least=-math.inf),
+        mean=_channels(values, "mean", least=-1e6),
         std=_channels(values, "std", least=1e-6),
         prompt_scale=values["prompt_scale"],
         truncate_boxes=_typed(values, "truncate_boxes", bool),
@@ -169,7 +168,10 @@ def _file(values: dict[str, Any]) -> BundleFile:
     name = _typed(values, "file", str)
     if not _PLAIN_NAME.fullmatch(name):
         raise ValueError(f"{name!r} is not a plain file name")
-    return BundleFile(name, _sha256(values, "sha256"), _typed(values, "size", int))
+    size = _typed(values, "size", int)
+    if size < 0:
+        raise ValueError(f"the size of {name} is {size}")
+    return BundleFile(name, _sha256(values, "sha256"), size)
 
 
 def _exactly(values: dict[str, Any], kind: type[Any]) -> None:
@@ -194,11 +196,10 @@ def _sha256(values: dict[str, Any], name: str) -> str:
 
 
 def _channels(values: dict[str, Any], name: str, least: float) -> tuple[float, float, float]:
-    match _typed(values, name, list):
-        case [int() | float() as red, int() | float() as green, int() | float() as blue]:
-            found = float(red), float(green), float(blue)
-        case _:
-            raise TypeError(f"{name} is not three numbers")
-    if not all(math.isfinite(value) and value >= least for value in found):
+    found = _typed(values, name, list)
+    if len(found) != 3 or not all(type(value) in (int, float) for value in found):
+        raise TypeError(f"{name} is {found}, not three numbers")
+    if not all(least <= value < math.inf for value in found):
         raise ValueError(f"{name} is {found}")
-    return found
+    red, green, blue = map(float, found)
+    return red, green, blue

@@ -119,7 +119,7 @@ def _mask(mask: ArrayLike) -> NDArray[Any]:
     if array.ndim == 3 and array.shape[0] == 1:
         array = array[0]
     if array.dtype == np.bool_ and array.ndim == 2:
-        return array.copy()
+        return np.array(array, np.bool_)
     if array.shape != (LOW_RESOLUTION, LOW_RESOLUTION) or not np.issubdtype(
         array.dtype, np.floating
     ):

@@ -200,13 +200,15 @@ def load(
     """
     bundle = find_bundle(model)
     runner = choose(engine) if isinstance(engine, str) else engine
-    try:
-        return _open(bundle, runner, variant, device, threads, require_passport)
-    except BundleError:
-        # An export may have put a new bundle in the place of the one that was being read.
-        if (now := find_bundle(model)).manifest == bundle.manifest:
-            raise
-        return _open(now, runner, variant, device, threads, require_passport)
+    while True:
+        try:
+            return _open(bundle, runner, variant, device, threads, require_passport)
+        except BundleError:
+            # An export may have put a new bundle in the place of the one that was being read.
+            now = find_bundle(model)
+            if now.manifest == bundle.manifest:
+                raise
+            bundle = now
 
 
 def _open(

@@ -1,4 +1,4 @@
-"""The wheel as users get it: pure Python, every package in it, and it runs where it is installed."""
+"""The wheel as users get it: pure Python, whole, and it runs where it is installed."""
 
 import subprocess
 import sys

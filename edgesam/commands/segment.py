@@ -41,7 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         type=_box,
         metavar="x0,y0,x1,y1",
-        help="in pixels; several are several objects",
+        help="in pixels; several are several objects (--box=-5,... if it begins with a minus)",
     )
     parser.add_argument(
         "--point",
@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
     """Reads, embeds, segments, writes.
 
     Raises:
-        EdgeSamError: any step's own error; nothing has been written then.
+        EdgeSamError: any step's own error; the mask has not been written then.
     """
     if not args.box and not args.point:
         args.usage("give a --box or a --point")
@@ -107,10 +107,10 @@ def run(args: argparse.Namespace) -> int:
                 masks = sam.segment_batch(embedding, prompts)
         with _timed("write", times):
             arrays = [mask.array for mask in masks]
-            write_mask(args.out, arrays[0] if len(arrays) == 1 else _label_map(arrays))
             if args.overlay is not None:
                 rgb, _ = image.to_rgb8(window)
                 write_picture(args.overlay, draw_overlay(rgb, arrays, prompts))
+            write_mask(args.out, arrays[0] if len(arrays) == 1 else _label_map(arrays))
     report = {
         "model": sam.model,
         "variant": sam.variant,

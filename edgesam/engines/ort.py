@@ -64,8 +64,10 @@ class OnnxRuntime:
         device = "cpu" if device == "auto" else device
         devices = self.devices()
         if device not in devices:
+            hint = '. Try: pip install "edgesam[gpu]"' if device == "cuda" else ""
             raise EngineUnavailable(
-                f"engine 'onnxruntime' has no device {device!r} here; it has: {', '.join(devices)}"
+                f"engine 'onnxruntime' has no device {device!r} here; it has: "
+                f"{', '.join(devices)}{hint}"
             )
         return OrtSession(
             _load(image_encoder, precision, device, threads),
@@ -98,6 +100,15 @@ def _load(path: Path, precision: str, device: str, threads: int | None) -> Any:
     return session
 
 
+def _run(session: Any, outputs: list[str], inputs: dict[str, NDArray[Any]]) -> Any:
+    try:
+        return session.run(outputs, inputs)
+    except Exception as error:
+        if "allocate" in str(error):
+            raise MemoryError(f"onnxruntime: {_line(error)}") from None
+        raise BundleError(f"onnxruntime cannot run the graph: {_line(error)}") from None
+
+
 def _line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
@@ -111,13 +122,14 @@ class OrtSession:
         self.description = f"onnxruntime:{device}"
 
     def encode(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
-        result: NDArray[np.float32] = self._encoder.run(["image_embeddings"], {"image": image})[0]
+        result: NDArray[np.float32] = _run(self._encoder, ["image_embeddings"], {"image": image})[0]
         return result
 
     def decode(
         self, embedding: NDArray[np.float32], prompts: Prompts
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        logits, iou = self._decoder.run(
+        logits, iou = _run(
+            self._decoder,
             ["low_res_masks", "iou_predictions"],
             {
                 "image_embeddings": embedding,
@@ -130,4 +142,4 @@ class OrtSession:
         return logits, iou
 
     def close(self) -> None:
-        self._encoder = self._decoder = None
+        """Nothing to do: a session is freed with its last reference, after calls under way."""

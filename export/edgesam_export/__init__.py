@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from edgesam import __version__
+
 if TYPE_CHECKING:
     from edgesam_export.exporter import export_bundle
 
-__all__ = ["export_bundle"]
+__all__ = ["BUILDER", "export_bundle"]
+
+BUILDER = f"edgesam {__version__}"  # what a manifest says of who wrote it
 
 
 def __getattr__(name: str) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import shutil
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,12 +13,12 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from edgesam import __version__
 from edgesam.bundle import Bundle, sha256_of, write_bundle
 from edgesam.errors import BundleError, ExportError
 from edgesam.manifest import BundleFile, Manifest, Variant
 from edgesam.models import MODELS, PROFILES, ModelSpec, Profile
 from edgesam_bench.passports import shipped_passport
+from edgesam_export import BUILDER
 from edgesam_export.architecture import recognise
 from edgesam_export.checkpoint import Checkpoint, read_checkpoint
 from edgesam_export.graphs import mask_decoder, tiny_vit
@@ -25,6 +26,8 @@ from edgesam_export.graphs.tiny_vit import TinyViT
 from edgesam_export.verify import verify_graph
 
 logger = logging.getLogger("edgesam")
+
+_ABANDONED = 3600.0  # seconds: an export takes seconds, a large one on a slow disk minutes
 
 Progress = Callable[[str], None]
 
@@ -87,7 +90,7 @@ def export_bundle(
             profile_assumed=assumed,
             checkpoint_sha256=sha256,
             licence=known.licence if known else "unknown",
-            builder=f"edgesam {__version__}",
+            builder=BUILDER,
             variants={"fp32": variant},
         )
         return write_bundle(out, manifest, files)
@@ -97,19 +100,20 @@ def export_bundle(
 def _scratch(out: Path) -> Iterator[Path]:
     """A folder inside the bundle's for unfinished files; what a killed export left is removed."""
     existed = out.exists()
+    scratch: Path | None = None
     try:
         out.mkdir(exist_ok=True)
         for abandoned in out.glob(".export-*"):
-            shutil.rmtree(abandoned, ignore_errors=True)
+            if time.time() - abandoned.stat().st_mtime > _ABANDONED:
+                shutil.rmtree(abandoned, ignore_errors=True)
         scratch = Path(tempfile.mkdtemp(prefix=".export-", dir=out))
-    except OSError as error:
-        raise BundleError(f"the bundle {out} cannot be written: {error.strerror}") from None
-    try:
         yield scratch
     except OSError as error:
-        raise BundleError(f"the bundle {out} cannot be written: {error.strerror}") from error
+        reason = error.strerror or error
+        raise BundleError(f"the bundle {out} cannot be written: {reason}") from error
     finally:
-        shutil.rmtree(scratch, ignore_errors=True)
+        if scratch is not None:
+            shutil.rmtree(scratch, ignore_errors=True)
         if not existed:
             with suppress(OSError):  # it is not empty
                 out.rmdir()
@@ -126,9 +130,7 @@ def _write_graphs(
     except KeyError as error:
         raise ExportError(f"{where} lacks the tensor {error.args[0]}") from None
     except (IndexError, ValueError) as error:
-        raise ExportError(
-            f"{where} has a tensor of an unexpected shape, {noted.last} or near it: {error}"
-        ) from error
+        raise ExportError(f"{where} has a tensor of an unexpected shape: {error}") from error
     # A tensor that no layer took: another network under the same names, or LoRA not yet merged.
     ours = (key for key in weights if key.startswith(_PARTS) and not tiny_vit.UNUSED.fullmatch(key))
     if rest := [key for key in ours if key not in noted.asked]:
@@ -145,11 +147,9 @@ class _Noted(Mapping[str, NDArray[Any]]):
     def __init__(self, weights: Checkpoint) -> None:
         self._weights = weights
         self.asked: set[str] = set()
-        self.last = ""
 
     def __getitem__(self, key: str) -> NDArray[Any]:
         self.asked.add(key)
-        self.last = key
         return self._weights[key]
 
     def __iter__(self) -> Iterator[str]:

@@ -18,6 +18,7 @@ from edgesam.errors import ExportError
 from edgesam.home import bundle_path
 from edgesam.manifest import BundleFile, Manifest, Variant
 from edgesam.models import MODELS, SAM, ModelSpec
+from edgesam_export import BUILDER
 
 Capture = pytest.CaptureFixture[str]
 BODY = b"weights"
@@ -43,6 +44,7 @@ class Exporter:
     def __init__(self) -> None:
         self.asked: list[dict[str, Any]] = []
         self.error: ExportError | None = None
+        self.builder = BUILDER
 
     def __call__(
         self,
@@ -69,7 +71,7 @@ class Exporter:
             profile_assumed=False,
             checkpoint_sha256=sha256_of(checkpoint),
             licence="CC-BY-4.0",
-            builder="this test",
+            builder=self.builder,
             variants={"fp32": Variant(entry, entry, None)},
         )
         return write_bundle(out, manifest, {"graph.onnx": graph})
@@ -136,11 +138,23 @@ class TestPull:
         assert main(["pull", "tiny"]) == 0
         assert len(exporter.asked) == 2
 
+    def test_a_bundle_of_another_version_is_written_anew(
+        self, checkpoint: Path, exporter: Exporter, capsys: Capture
+    ) -> None:
+        exporter.builder = "edgesam 0.0.1"
+        main(["pull", "tiny"])
+        exporter.builder = BUILDER
+        assert main(["pull", "tiny"]) == 0
+        assert "the work of edgesam 0.0.1" in capsys.readouterr().err
+        assert open_bundle(bundle_path("tiny")).manifest.builder == BUILDER
+
     def test_json(self, checkpoint: Path, capsys: Capture) -> None:
         for written in (True, False):
             assert main(["pull", "tiny", "--json"]) == 0
             shown = capsys.readouterr()
-            assert json.loads(shown.out) == {
+            told = json.loads(shown.out)
+            assert set(told.pop("seconds")) == ({"fetch", "export"} if written else set())
+            assert told == {
                 "model": "tiny",
                 "licence": "CC-BY-4.0",
                 "origin": "the authors of Tiny",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import time
 from pathlib import Path
 
 from edgesam.bundle import open_bundle
@@ -12,6 +13,8 @@ from edgesam.commands.progress import Progress
 from edgesam.errors import BundleError, ChecksumMismatch
 from edgesam.home import bundle_path
 from edgesam.models import MODELS, find
+from edgesam_bench.passports import shipped_passport
+from edgesam_export import BUILDER
 
 NAME = "pull"
 HELP = "fetch a known model's checkpoint, verify it, and turn it into a bundle"
@@ -34,18 +37,22 @@ def run(args: argparse.Namespace) -> int:
     spec = find(args.model)
     bundle = bundle_path(spec.name)
     ready = not args.force and bundle.exists()
+    seconds: dict[str, float] = {}
     if not args.json:
         print(f"{spec.name}: weights under {spec.licence}, by {spec.origin}", flush=True)
     with Progress(silent=args.json) as progress:
         if ready and (flaw := _flaw(bundle)):
-            progress(f"the bundle in the store is not whole and is written anew: {flaw}")
+            progress(f"the bundle in the store is written anew: {flaw}")
             ready = False
         if not ready:
             from edgesam_export import export_bundle
 
+            start = time.perf_counter()
             checkpoint = fetch(spec, progress=progress)
+            fetched = time.perf_counter()
             bundle.parent.mkdir(parents=True, exist_ok=True)
             export_bundle(checkpoint, bundle, model=spec.name, progress=progress)
+            seconds = {"fetch": fetched - start, "export": time.perf_counter() - fetched}
     if args.json:
         print(
             json.dumps(
@@ -55,19 +62,27 @@ def run(args: argparse.Namespace) -> int:
                     "origin": spec.origin,
                     "bundle": str(bundle),
                     "written": not ready,
+                    "seconds": {step: round(value, 2) for step, value in seconds.items()},
                 }
             )
         )
     else:
         print(f"{'already there and whole' if ready else 'ready'}: {bundle}")
+        if seconds:
+            print("seconds: " + ", ".join(f"{step} {s:.1f}" for step, s in seconds.items()))
     return 0
 
 
 def _flaw(bundle: Path) -> str:
-    """Why the bundle in the store cannot be used, or nothing."""
+    """Why the bundle in the store is not what this edgesam would write, or nothing."""
     try:
         opened = open_bundle(bundle)
+        if opened.manifest.builder != BUILDER:
+            return f"it is the work of {opened.manifest.builder}"
         for variant in opened.variants.values():
+            graphs = variant.image_encoder.sha256, variant.mask_decoder.sha256
+            if variant.passport is None and shipped_passport(*graphs):
+                return "it lacks the passport that ships with this edgesam"
             for file in (variant.image_encoder, variant.mask_decoder, variant.passport):
                 if file is not None:
                     opened.verified(file)

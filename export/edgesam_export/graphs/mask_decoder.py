@@ -24,6 +24,7 @@ GRID = 64
 CHANNELS = 256
 HEADS = 8
 LAYERS = 2
+MLP_WIDTH = 2048
 MASK_TOKENS = 4
 
 
@@ -55,8 +56,8 @@ def write(weights: Mapping[str, NDArray[Any]], image_size: int, path: Path) -> N
         logits = _masks(net, queries, keys)
         with net.scope("iou_prediction_head"):
             iou_token = net.op("Gather", queries, net.constant("first", np.array(0)), axis=1)
-            for layer in range(3):
-                iou_token = net.linear(iou_token, f"layers.{layer}")
+            for layer, outputs in enumerate((CHANNELS, CHANNELS, MASK_TOKENS)):
+                iou_token = net.linear(iou_token, f"layers.{layer}", CHANNELS, outputs)
                 iou_token = net.relu(iou_token) if layer < 2 else iou_token
     net.save(
         path,
@@ -73,7 +74,7 @@ def write(weights: Mapping[str, NDArray[Any]], image_size: int, path: Path) -> N
 def _embed_points(net: Net, coords: ir.Value, labels: ir.Value, image_size: int) -> ir.Value:
     """Random Fourier features of the pixel's centre plus what the label says: (N, P, 256)."""
     with net.scope("pe_layer"):
-        matrix = net.weight("positional_encoding_gaussian_matrix")
+        matrix = net.weight("positional_encoding_gaussian_matrix", 2, CHANNELS // 2)
         centre = net.add(coords, net.scalar(0.5))
         unit = net.op("Sub", net.mul(centre, net.scalar(2.0 / image_size)), net.scalar(1.0))
         turns = net.matmul(unit, net.constant("positional_encoding_gaussian_matrix", matrix))
@@ -81,7 +82,7 @@ def _embed_points(net: Net, coords: ir.Value, labels: ir.Value, image_size: int)
         features = net.op("Concat", net.op("Sin", angle), net.op("Cos", angle), axis=-1)
     # By label: -1 the padding point (which has no place), 0 out, 1 in, 2 and 3 box corners.
     names = ["not_a_point_embed", *(f"point_embeddings.{i}" for i in range(4))]
-    table = np.concatenate([net.weight(f"{name}.weight") for name in names])
+    table = np.concatenate([net.weight(f"{name}.weight", 1, CHANNELS) for name in names])
     with net.scope("point_embeddings"):
         minus_one = net.constant("padding_label", np.array(-1, np.int32))
         index = net.op("Sub", labels, minus_one)
@@ -94,13 +95,19 @@ def _embed_points(net: Net, coords: ir.Value, labels: ir.Value, image_size: int)
 def _embed_mask(net: Net, mask: ir.Value, has_mask: ir.Value) -> ir.Value:
     """The mask given as logits, or the learned embedding of none: (M, 256, 64, 64)."""
     with net.scope("mask_downscaling"):
-        x = net.conv(mask, "0", net.weight("0.weight"), net.weight("0.bias"), stride=2)
-        x = net.gelu(net.layer_norm_2d(x, "1"))
-        x = net.conv(x, "3", net.weight("3.weight"), net.weight("3.bias"), stride=2)
-        x = net.gelu(net.layer_norm_2d(x, "4"))
-        x = net.conv(x, "6", net.weight("6.weight"), net.weight("6.bias"))
+        x = net.conv(
+            mask, "0", net.weight("0.weight", 4, 1, 2, 2), net.weight("0.bias", 4), stride=2
+        )
+        x = net.gelu(net.layer_norm_2d(x, "1", 4))
+        x = net.conv(
+            x, "3", net.weight("3.weight", 16, 4, 2, 2), net.weight("3.bias", 16), stride=2
+        )
+        x = net.gelu(net.layer_norm_2d(x, "4", 16))
+        weight, bias = net.weight("6.weight", CHANNELS, 16, 1, 1), net.weight("6.bias", CHANNELS)
+        x = net.conv(x, "6", weight, bias)
     with net.scope("no_mask_embed"):
-        nothing = net.constant("weight", net.weight("weight").reshape(1, CHANNELS, 1, 1))
+        learned = net.weight("weight", 1, CHANNELS).reshape(1, CHANNELS, 1, 1)
+        nothing = net.constant("weight", learned)
         has_mask = net.reshape(has_mask, -1, 1, 1, 1)
         lacks_mask = net.op("Sub", net.scalar(1.0), has_mask)
         return net.add(net.mul(x, has_mask), net.mul(nothing, lacks_mask))
@@ -108,7 +115,8 @@ def _embed_mask(net: Net, mask: ir.Value, has_mask: ir.Value) -> ir.Value:
 
 def _dense_pe(net: Net) -> NDArray[np.float32]:
     """The positional encoding of the grid's cells: (1, 4096, 256)."""
-    matrix = net.weight("pe_layer.positional_encoding_gaussian_matrix").astype(np.float64)
+    name = "pe_layer.positional_encoding_gaussian_matrix"
+    matrix = net.weight(name, 2, CHANNELS // 2).astype(np.float64)
     centres = (np.arange(GRID) + 0.5) / GRID * 2 - 1
     # Not a matmul: sums of two products are rounded alike on every machine this way.
     turns = centres[None, :, None] * matrix[0] + centres[:, None, None] * matrix[1]
@@ -121,7 +129,8 @@ def _dense_pe(net: Net) -> NDArray[np.float32]:
 
 def _tokens(net: Net, sparse: ir.Value) -> ir.Value:
     """The output tokens (one for IoU, four for masks) before the prompt's: (N, 5 + P, 256)."""
-    learned = np.concatenate([net.weight("iou_token.weight"), net.weight("mask_tokens.weight")])
+    iou_token = net.weight("iou_token.weight", 1, CHANNELS)
+    learned = np.concatenate([iou_token, net.weight("mask_tokens.weight", MASK_TOKENS, CHANNELS)])
     with net.scope("output_tokens"):
         prompts = net.op("Slice", net.op("Shape", sparse), net.ints((0,)), net.ints((1,)))
         shape = net.op("Concat", prompts, net.ints((1 + MASK_TOKENS, CHANNELS)), axis=0)
@@ -147,7 +156,7 @@ def _two_way_transformer(
             net.add(keys, image_pe),
             keys,
         )
-        return net.layer_norm(net.add(queries, attended), "norm_final_attn"), keys
+        return net.layer_norm(net.add(queries, attended), "norm_final_attn", CHANNELS), keys
 
 
 def _two_way_block(
@@ -160,40 +169,45 @@ def _two_way_block(
     first: bool,
 ) -> tuple[ir.Value, ir.Value]:
     if first:  # no positions and no residual: the queries are the tokens themselves
-        queries = _attention(net, "self_attn", queries, queries, queries)
+        queries = _attention(net, "self_attn", queries, queries, queries, width=CHANNELS)
     else:
         placed = net.add(queries, tokens)
-        queries = net.add(queries, _attention(net, "self_attn", placed, placed, queries))
-    queries = net.layer_norm(queries, "norm1")
+        attended = _attention(net, "self_attn", placed, placed, queries, width=CHANNELS)
+        queries = net.add(queries, attended)
+    queries = net.layer_norm(queries, "norm1", CHANNELS)
 
     placed, placed_keys = net.add(queries, tokens), net.add(keys, image_pe)
     attended = _attention(net, "cross_attn_token_to_image", placed, placed_keys, keys)
-    queries = net.layer_norm(net.add(queries, attended), "norm2")
+    queries = net.layer_norm(net.add(queries, attended), "norm2", CHANNELS)
 
     with net.scope("mlp"):
-        hidden = net.relu(net.linear(queries, "lin1"))
-        hidden = net.linear(hidden, "lin2")
-    queries = net.layer_norm(net.add(queries, hidden), "norm3")
+        hidden = net.relu(net.linear(queries, "lin1", CHANNELS, MLP_WIDTH))
+        hidden = net.linear(hidden, "lin2", MLP_WIDTH, CHANNELS)
+    queries = net.layer_norm(net.add(queries, hidden), "norm3", CHANNELS)
 
     placed = net.add(queries, tokens)
     attended = _attention(net, "cross_attn_image_to_token", placed_keys, placed, queries)
-    return queries, net.layer_norm(net.add(keys, attended), "norm4")
+    return queries, net.layer_norm(net.add(keys, attended), "norm4", CHANNELS)
 
 
-def _attention(net: Net, name: str, q: ir.Value, k: ir.Value, v: ir.Value) -> ir.Value:
+def _attention(
+    net: Net, name: str, q: ir.Value, k: ir.Value, v: ir.Value, *, width: int = CHANNELS // 2
+) -> ir.Value:
     """Multi-head attention; a batch of 1 on one side is shared by the other side's N."""
+    head = width // HEADS
     with net.scope(name):
-        width = net.weight("q_proj.weight").shape[0] // HEADS
         with net.scope("q_proj"):
-            scale = attention_scale(width)
-            weight = net.constant("weight", net.weight("weight").T * scale)
-            q = net.add(net.matmul(q, weight), net.constant("bias", net.weight("bias") * scale))
-        k, v = net.linear(k, "k_proj"), net.linear(v, "v_proj")
-        q = net.transpose(net.reshape(q, 0, -1, HEADS, width), 0, 2, 1, 3)
-        k = net.transpose(net.reshape(k, 0, -1, HEADS, width), 0, 2, 3, 1)
-        v = net.transpose(net.reshape(v, 0, -1, HEADS, width), 0, 2, 1, 3)
+            scale = attention_scale(head)
+            weight, bias = net.weight("weight", width, CHANNELS), net.weight("bias", width)
+            q = net.matmul(q, net.constant("weight", weight.T * scale))
+            q = net.add(q, net.constant("bias", bias * scale))
+        k = net.linear(k, "k_proj", CHANNELS, width)
+        v = net.linear(v, "v_proj", CHANNELS, width)
+        q = net.transpose(net.reshape(q, 0, -1, HEADS, head), 0, 2, 1, 3)
+        k = net.transpose(net.reshape(k, 0, -1, HEADS, head), 0, 2, 3, 1)
+        v = net.transpose(net.reshape(v, 0, -1, HEADS, head), 0, 2, 1, 3)
         x = net.transpose(net.attention(q, k, v), 0, 2, 1, 3)
-        return net.linear(net.reshape(x, 0, -1, HEADS * width), "out_proj")
+        return net.linear(net.reshape(x, 0, -1, width), "out_proj", width, CHANNELS)
 
 
 def _masks(net: Net, queries: ir.Value, keys: ir.Value) -> ir.Value:
@@ -204,19 +218,20 @@ def _masks(net: Net, queries: ir.Value, keys: ir.Value) -> ir.Value:
     logits are shuffled into place: from (row, column, 2, 2, 2, 2) to (row 2 2, column 2 2).
     """
     with net.scope("output_upscaling"):
-        x = _upscale(net, keys, "0")
-        x = net.gelu(net.layer_norm(x, "1", eps=1e-6))
-        x = net.gelu(_upscale(net, x, "3"))
+        x = _upscale(net, keys, "0", CHANNELS, CHANNELS // 4)
+        x = net.gelu(net.layer_norm(x, "1", CHANNELS // 4, eps=1e-6))
+        x = net.gelu(_upscale(net, x, "3", CHANNELS // 4, CHANNELS // 8))
         x = net.reshape(x, 0, 16 * GRID * GRID, -1)
     with net.scope("output_hypernetworks_mlps"):
         tokens = net.op(
             "Slice", queries, net.ints((1,)), net.ints((1 + MASK_TOKENS,)), net.ints((1,))
         )
         hyper = net.reshape(tokens, 0, MASK_TOKENS, 1, CHANNELS)
-        for layer in range(3):  # the four networks, one per token, in one product
+        # The four networks, one per token, in one product.
+        for layer, outputs in enumerate((CHANNELS, CHANNELS, CHANNELS // 8)):
             names = [f"{token}.layers.{layer}" for token in range(MASK_TOKENS)]
-            weight = np.stack([net.weight(f"{n}.weight").T for n in names])
-            bias = np.stack([net.weight(f"{n}.bias")[None] for n in names])
+            weight = np.stack([net.weight(f"{n}.weight", outputs, CHANNELS).T for n in names])
+            bias = np.stack([net.weight(f"{n}.bias", outputs)[None] for n in names])
             with net.scope(f"layers.{layer}"):
                 hyper = net.matmul(hyper, net.constant("weight", weight))
                 hyper = net.add(hyper, net.constant("bias", bias))
@@ -228,12 +243,11 @@ def _masks(net: Net, queries: ir.Value, keys: ir.Value) -> ir.Value:
         return net.reshape(logits, -1, MASK_TOKENS, 4 * GRID, 4 * GRID)
 
 
-def _upscale(net: Net, x: ir.Value, name: str) -> ir.Value:
-    """ConvTranspose2d of kernel 2, stride 2 on (N, tokens, C) -> (N, 4 tokens, C')."""
+def _upscale(net: Net, x: ir.Value, name: str, inputs: int, outputs: int) -> ir.Value:
+    """ConvTranspose2d of kernel 2, stride 2 on (N, tokens, inputs) -> (N, 4 tokens, outputs)."""
     with net.scope(name):
-        weight = net.weight("weight")  # (C, C', 2, 2)
-        inputs, outputs = weight.shape[:2]
+        weight = net.weight("weight", inputs, outputs, 2, 2)
         flat = weight.transpose(0, 2, 3, 1).reshape(inputs, 4 * outputs)
         x = net.matmul(x, net.constant("weight", flat))
-        x = net.add(x, net.constant("bias", np.tile(net.weight("bias"), 4)))
+        x = net.add(x, net.constant("bias", np.tile(net.weight("bias", outputs), 4)))
         return net.op("Reshape", x, net.ints((0, -1, outputs)))

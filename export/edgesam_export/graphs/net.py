@@ -66,24 +66,20 @@ class Net:
         self._inputs.append(value)
         return value
 
-    def weight(self, name: str, *shape: int | None) -> NDArray[np.float32]:
+    def weight(self, name: str, *shape: int) -> NDArray[np.float32]:
         """The checkpoint's tensor of that name inside the current scope, as float32.
 
         Args:
             name: of the tensor, as the current module calls it.
-            shape: what it must be, None being any size; nothing given, any shape will do.
+            shape: what it must be: numpy would broadcast or concatenate many a wrong one.
 
         Raises:
             KeyError: with the whole key, if the checkpoint has no such tensor.
             ExportError: it has another shape, or values that are not finite.
         """
         found = np.asarray(self._weights[self._prefix + self._path(name)])
-        fits = len(found.shape) == len(shape) and all(
-            size in (None, real) for size, real in zip(shape, found.shape, strict=True)
-        )
-        if shape and not fits:
-            wanted = " x ".join("any" if size is None else str(size) for size in shape)
-            raise self.fault(name, f"has the shape {found.shape}, not {wanted}")
+        if found.shape != shape:
+            raise self.fault(name, f"has the shape {found.shape}, not {shape}")
         with np.errstate(over="ignore"):
             weight = found.astype(np.float32, copy=False)
         if not np.isfinite(weight).all():
@@ -167,32 +163,29 @@ class Net:
 
     # Layers, by the name of the module that holds their weights
 
-    def linear(self, x: ir.Value, name: str) -> ir.Value:
-        """``torch.nn.Linear``: (..., in) -> (..., out)."""
+    def linear(self, x: ir.Value, name: str, inputs: int, outputs: int) -> ir.Value:
+        """``torch.nn.Linear``: (..., inputs) -> (..., outputs)."""
         with self.scope(name):
-            weight = self.weight("weight", None, None)
-            bias = self.weight("bias", len(weight))
-            x = self.matmul(x, self.constant("weight", weight.T))
-            return self.add(x, self.constant("bias", bias))
+            x = self.matmul(x, self.constant("weight", self.weight("weight", outputs, inputs).T))
+            return self.add(x, self.constant("bias", self.weight("bias", outputs)))
 
-    def layer_norm(self, x: ir.Value, name: str, eps: float = 1e-5) -> ir.Value:
-        """``torch.nn.LayerNorm`` over the last axis."""
+    def layer_norm(self, x: ir.Value, name: str, width: int, eps: float = 1e-5) -> ir.Value:
+        """``torch.nn.LayerNorm`` over the last axis, of that width."""
         with self.scope(name):
-            weight = self.weight("weight", None)
             return self.op(
                 "LayerNormalization",
                 x,
-                self.constant("weight", weight),
-                self.constant("bias", self.weight("bias", len(weight))),
+                self.constant("weight", self.weight("weight", width)),
+                self.constant("bias", self.weight("bias", width)),
                 axis=-1,
                 epsilon=eps,
             )
 
-    def layer_norm_2d(self, x: ir.Value, name: str) -> ir.Value:
+    def layer_norm_2d(self, x: ir.Value, name: str, channels: int) -> ir.Value:
         """segment-anything's ``LayerNorm2d``: over the channels of (N, C, H, W)."""
         with self.scope(name):
             nhwc = self.transpose(x, 0, 2, 3, 1)
-        normed = self.layer_norm(nhwc, name, eps=1e-6)
+        normed = self.layer_norm(nhwc, name, channels, eps=1e-6)
         with self.scope(name):
             return self.transpose(normed, 0, 3, 1, 2)
 

@@ -23,6 +23,9 @@ from edgesam_export.graphs.net import FLOAT, Net, attention_scale
 
 PREFIX = "image_encoder."
 GRID = 64  # the embedding is 64 x 64 tokens, whatever the picture's size
+CHANNELS = 256  # of the embedding
+HEAD_WIDTH = 32  # of every attention, in TinyViT's three published sizes
+EXPANSION = 4  # of the MLPs and of the inverted bottlenecks, likewise
 BATCH_NORM_EPS = 1e-5
 
 # The ends of keys of the image encoder that it does not run: training's counters and the
@@ -40,11 +43,13 @@ class TinyViT:
         patch_kernel: of the two convolutions of the patch embedding: 3 (stride 2) or 1 (stride 1).
         depths: blocks of each of the four stages; the first stage is convolutional.
         windows: side of the attention windows of stages 1, 2, 3, in tokens.
+        widths: channels of the four stages.
     """
 
     patch_kernel: int
     depths: tuple[int, int, int, int]
     windows: tuple[int, int, int]
+    widths: tuple[int, int, int, int]
 
     @property
     def patch_stride(self) -> int:
@@ -72,10 +77,21 @@ def recognise(shapes: Mapping[str, tuple[int, ...]]) -> TinyViT | None:
         biases = shapes.get(f"{PREFIX}layers.{stage}.blocks.0.attn.attention_biases")
         return math.isqrt(biases[-1]) if biases else 0
 
+    def width(last_convolution: str) -> int:
+        name = f"{PREFIX}{last_convolution}"
+        shape = shapes.get(f"{name}.bn.weight") or shapes.get(f"{name}.c.weight")
+        return shape[0] if shape else 0
+
     return TinyViT(
         patch_kernel=patch[-1],
         depths=(depth(0), depth(1), depth(2), depth(3)),
         windows=(window(1), window(2), window(3)),
+        widths=(
+            width("patch_embed.seq.2"),
+            width("layers.0.downsample.conv3"),
+            width("layers.1.downsample.conv3"),
+            width("layers.2.downsample.conv3"),
+        ),
     )
 
 
@@ -88,93 +104,92 @@ def write(arch: TinyViT, weights: Mapping[str, NDArray[Any]], path: Path) -> Non
     x = _patch_embedding(net, x, arch)
     for block in range(arch.depths[0]):
         with net.scope(f"layers.0.blocks.{block}"):
-            x = _mb_conv(net, x)
+            x = _mb_conv(net, x, arch.widths[0])
     side = GRID * 4
     for stage in (1, 2, 3):
         # Stage 3 keeps the 64 x 64 grid: MobileSAM's change, the merge before it has stride 1.
         stride = 1 if stage == 3 else 2
         with net.scope(f"layers.{stage - 1}.downsample"):
-            x = _patch_merging(net, x, stride)
+            x = _patch_merging(net, x, arch.widths[stage - 1], arch.widths[stage], stride)
         side //= stride
         x = net.transpose(x, 0, 2, 3, 1)
         for block in range(arch.depths[stage]):
             with net.scope(f"layers.{stage}.blocks.{block}"):
-                x = _tiny_vit_block(net, x, side, arch.windows[stage - 1])
+                x = _tiny_vit_block(net, x, side, arch.windows[stage - 1], arch.widths[stage])
         x = net.transpose(x, 0, 3, 1, 2)
-    x = _neck(net, x)
-    net.save(path, {"image_embeddings": (x, (1, 256, GRID, GRID))})
+    x = _neck(net, x, arch.widths[-1])
+    net.save(path, {"image_embeddings": (x, (1, CHANNELS, GRID, GRID))})
 
 
 def _conv_bn(
-    net: Net, x: ir.Value, name: str, *, stride: int = 1, pad: int = 0, depthwise: bool = False
+    net: Net, x: ir.Value, name: str, inputs: int, outputs: int, kernel: int = 1, stride: int = 1
 ) -> ir.Value:
     """Convolution and BatchNorm, folded into one convolution in double precision."""
     with net.scope(name):
-        weight = net.weight("c.weight", None, None, None, None).astype(np.float64)
-        count = len(weight)
-        gamma, beta = net.weight("bn.weight", count), net.weight("bn.bias", count)
-        mean = net.weight("bn.running_mean", count)
-        variance = net.weight("bn.running_var", count)
+        weight = net.weight("c.weight", outputs, inputs, kernel, kernel).astype(np.float64)
+        gamma, beta = net.weight("bn.weight", outputs), net.weight("bn.bias", outputs)
+        mean = net.weight("bn.running_mean", outputs)
+        variance = net.weight("bn.running_var", outputs)
         if (variance < 0).any():
             raise net.fault("bn.running_var", "has a negative variance: the checkpoint is damaged")
         factor = gamma / np.sqrt(variance.astype(np.float64) + BATCH_NORM_EPS)
         weight = weight * factor[:, None, None, None]
         bias = beta - mean * factor
-    groups = count if depthwise else 1
     return net.conv(
         x,
         name,
         weight.astype(np.float32),
         bias.astype(np.float32),
         stride=stride,
-        pad=pad,
-        groups=groups,
+        pad=kernel // 2,
+        groups=outputs if inputs == 1 else 1,  # one input: depthwise
     )
 
 
 def _patch_embedding(net: Net, x: ir.Value, arch: TinyViT) -> ir.Value:
     """(1, 3, S, S) -> (1, 64, 256, 256)."""
-    stride, pad = arch.patch_stride, arch.patch_kernel // 2
+    kernel, stride, width = arch.patch_kernel, arch.patch_stride, arch.widths[0]
     with net.scope("patch_embed"):
-        x = net.gelu(_conv_bn(net, x, "seq.0", stride=stride, pad=pad))
-        return _conv_bn(net, x, "seq.2", stride=stride, pad=pad)
+        x = net.gelu(_conv_bn(net, x, "seq.0", 3, width // 2, kernel, stride))
+        return _conv_bn(net, x, "seq.2", width // 2, width, kernel, stride)
 
 
-def _mb_conv(net: Net, x: ir.Value) -> ir.Value:
+def _mb_conv(net: Net, x: ir.Value, width: int) -> ir.Value:
     """MobileNet's inverted bottleneck with GELU, closed by GELU after the residual."""
-    y = net.gelu(_conv_bn(net, x, "conv1"))
-    y = net.gelu(_conv_bn(net, y, "conv2", pad=1, depthwise=True))
-    y = _conv_bn(net, y, "conv3")
+    hidden = EXPANSION * width
+    y = net.gelu(_conv_bn(net, x, "conv1", width, hidden))
+    y = net.gelu(_conv_bn(net, y, "conv2", 1, hidden, kernel=3))
+    y = _conv_bn(net, y, "conv3", hidden, width)
     return net.gelu(net.add(y, x))
 
 
-def _patch_merging(net: Net, x: ir.Value, stride: int) -> ir.Value:
-    """(1, C, H, W) -> (1, C', H / stride, W / stride)."""
-    x = net.gelu(_conv_bn(net, x, "conv1"))
-    x = net.gelu(_conv_bn(net, x, "conv2", stride=stride, pad=1, depthwise=True))
-    return _conv_bn(net, x, "conv3")
+def _patch_merging(net: Net, x: ir.Value, inputs: int, outputs: int, stride: int) -> ir.Value:
+    """(1, inputs, H, W) -> (1, outputs, H / stride, W / stride)."""
+    x = net.gelu(_conv_bn(net, x, "conv1", inputs, outputs))
+    x = net.gelu(_conv_bn(net, x, "conv2", 1, outputs, kernel=3, stride=stride))
+    return _conv_bn(net, x, "conv3", outputs, outputs)
 
 
-def _tiny_vit_block(net: Net, x: ir.Value, side: int, window: int) -> ir.Value:
-    """Window attention, depthwise convolution, MLP, on (1, side, side, C)."""
+def _tiny_vit_block(net: Net, x: ir.Value, side: int, window: int, width: int) -> ir.Value:
+    """Window attention, depthwise convolution, MLP, on (1, side, side, width)."""
     with net.scope("attn"):
-        net.weight("attention_biases", None, window * window)
-        x = net.add(x, _windowed(net, x, side, window))
+        x = net.add(x, _windowed(net, x, side, window, width))
     x = net.transpose(x, 0, 3, 1, 2)
-    x = _conv_bn(net, x, "local_conv", pad=1, depthwise=True)
+    x = _conv_bn(net, x, "local_conv", 1, width, kernel=3)
     x = net.transpose(x, 0, 2, 3, 1)
     with net.scope("mlp"):
-        y = net.gelu(net.linear(net.layer_norm(x, "norm"), "fc1"))
-        return net.add(x, net.linear(y, "fc2"))
+        y = net.layer_norm(x, "norm", width)
+        y = net.gelu(net.linear(y, "fc1", width, EXPANSION * width))
+        return net.add(x, net.linear(y, "fc2", EXPANSION * width, width))
 
 
-def _windowed(net: Net, x: ir.Value, side: int, window: int) -> ir.Value:
+def _windowed(net: Net, x: ir.Value, side: int, window: int, channels: int) -> ir.Value:
     """Attention inside windows of ``window`` squared tokens; (1, side, side, C) to the same.
 
     The padding at the bottom and the right is made of zeros *before* the norm and takes part in
     the attention, as in the official code.
     """
-    channels = net.weight("norm.weight").shape[0]
+    bias = _bias_of_offsets(net, window, channels // HEAD_WIDTH)
     count = -(-side // window)
     padded = count * window
     if padded != side:
@@ -182,7 +197,7 @@ def _windowed(net: Net, x: ir.Value, side: int, window: int) -> ir.Value:
     x = net.reshape(x, count, window, count, window, channels)
     x = net.transpose(x, 0, 2, 1, 3, 4)
     x = net.reshape(x, count * count, window * window, channels)
-    x = _attention(net, x, window, channels)
+    x = _attention(net, x, bias, channels)
     x = net.reshape(x, count, count, window, window, channels)
     x = net.transpose(x, 0, 2, 1, 3, 4)
     x = net.reshape(x, 1, padded, padded, channels)
@@ -191,16 +206,17 @@ def _windowed(net: Net, x: ir.Value, side: int, window: int) -> ir.Value:
     return x
 
 
-def _attention(net: Net, x: ir.Value, window: int, channels: int) -> ir.Value:
-    """Multi-head attention with a learned bias per offset, on (windows, tokens, C)."""
-    heads = net.weight("attention_biases").shape[0]
-    width, tokens = channels // heads, window * window
-    x = net.layer_norm(x, "norm")
+def _attention(net: Net, x: ir.Value, bias_of_offsets: NDArray[Any], channels: int) -> ir.Value:
+    """Multi-head attention with a learned bias per offset, on (windows, tokens, channels)."""
+    heads, tokens, _ = bias_of_offsets.shape
+    width = HEAD_WIDTH
+    x = net.layer_norm(x, "norm", channels)
 
     # The checkpoint's rows are (head, [q k v], width); ours ([q k v], head, width), queries scaled.
-    weight = net.weight("qkv.weight").reshape(heads, 3, width, channels).transpose(1, 0, 2, 3)
-    bias = net.weight("qkv.bias").reshape(heads, 3, width).transpose(1, 0, 2)
-    weight, bias = weight.copy(), bias.copy()
+    weight = net.weight("qkv.weight", 3 * channels, channels)
+    bias = net.weight("qkv.bias", 3 * channels)
+    weight = weight.reshape(heads, 3, width, channels).transpose(1, 0, 2, 3).copy()
+    bias = bias.reshape(heads, 3, width).transpose(1, 0, 2).copy()
     weight[0] *= attention_scale(width)
     bias[0] *= attention_scale(width)
     with net.scope("qkv"):
@@ -211,26 +227,27 @@ def _attention(net: Net, x: ir.Value, window: int, channels: int) -> ir.Value:
         k = net.transpose(net.reshape(k, -1, tokens, heads, width), 0, 2, 3, 1)
         v = net.transpose(net.reshape(v, -1, tokens, heads, width), 0, 2, 1, 3)
 
-    x = net.attention(q, k, v, net.constant("bias_of_offsets", _bias_of_offsets(net, window)))
+    x = net.attention(q, k, v, net.constant("bias_of_offsets", bias_of_offsets))
     x = net.reshape(net.transpose(x, 0, 2, 1, 3), -1, tokens, channels)
-    return net.linear(x, "proj")
+    return net.linear(x, "proj", channels, channels)
 
 
-def _bias_of_offsets(net: Net, window: int) -> NDArray[np.float32]:
+def _bias_of_offsets(net: Net, window: int, heads: int) -> NDArray[np.float32]:
     """The learned biases spread over all pairs of tokens of a window: (heads, tokens, tokens).
 
     The official code numbers the offsets (|dy|, |dx|) in the order in which pairs of tokens,
     row by row, first show them; for the window's first token that is simply row by row.
     """
+    biases = net.weight("attention_biases", heads, window * window)
     y, x = np.divmod(np.arange(window * window), window)
     offsets = np.abs(y[:, None] - y) * window + np.abs(x[:, None] - x)
-    return np.ascontiguousarray(net.weight("attention_biases")[:, offsets])
+    return np.ascontiguousarray(biases[:, offsets])
 
 
-def _neck(net: Net, x: ir.Value) -> ir.Value:
-    """SAM's neck: (1, C, 64, 64) -> (1, 256, 64, 64)."""
+def _neck(net: Net, x: ir.Value, width: int) -> ir.Value:
+    """SAM's neck: (1, width, 64, 64) -> (1, 256, 64, 64)."""
     with net.scope("neck"):
-        x = net.conv(x, "0", net.weight("0.weight"), None)
-        x = net.layer_norm_2d(x, "1")
-        x = net.conv(x, "2", net.weight("2.weight"), None, pad=1)
-        return net.layer_norm_2d(x, "3")
+        x = net.conv(x, "0", net.weight("0.weight", CHANNELS, width, 1, 1), None)
+        x = net.layer_norm_2d(x, "1", CHANNELS)
+        x = net.conv(x, "2", net.weight("2.weight", CHANNELS, CHANNELS, 3, 3), None, pad=1)
+        return net.layer_norm_2d(x, "3", CHANNELS)

@@ -1,0 +1,172 @@
+"""Engines: one asked for by name runs or raises; what was loaded is read back."""
+
+from __future__ import annotations
+
+import builtins
+import importlib.util
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from edgesam import BundleError, EngineUnavailable, PrecisionMismatch, engines
+from edgesam.bundle import Bundle, open_bundle
+from edgesam.engines import ENGINES, Prompts, Session, choose
+from edgesam.engines.fake import FakeEngine
+from edgesam.engines.ort import OnnxRuntime
+
+Make = Callable[..., Bundle]
+Noise = Callable[..., NDArray[np.uint8]]
+
+
+@pytest.fixture
+def hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if onnxruntime were not installed."""
+    real = importlib.util.find_spec
+
+    def find_spec(name: str, package: str | None = None) -> Any:
+        return None if name == "onnxruntime" else real(name, package)
+
+    monkeypatch.setattr(importlib.util, "find_spec", find_spec)
+
+
+@pytest.fixture
+def broken(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if onnxruntime were installed without a library that it needs."""
+    real = builtins.__import__
+
+    def fail(name: str, *args: Any, **kwargs: Any) -> Any:
+        if name == "onnxruntime":
+            raise ImportError("DLL load failed while importing onnxruntime\nsecond line")
+        return real(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", fail)
+
+
+def graph_paths(bundle: Path) -> tuple[Path, Path]:
+    variant = open_bundle(bundle).variants["fp32"]
+    return bundle / variant.image_encoder.file, bundle / variant.mask_decoder.file
+
+
+def open_ort(*paths: Path, precision: str = "fp32", device: str = "auto") -> Session:
+    return OnnxRuntime().open(*paths, precision=precision, device=device, threads=1)
+
+
+class TestChoosing:
+    def test_by_name(self) -> None:
+        assert choose("onnxruntime") is ENGINES["onnxruntime"]
+
+    def test_auto_takes_the_first_that_works(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        assert choose("auto").name == "onnxruntime"
+        lame = FakeEngine()
+        monkeypatch.setattr(lame, "available", lambda: "needs a leg")
+        works = FakeEngine()
+        monkeypatch.setattr(engines, "ENGINES", {"lame": lame, "works": works})
+        assert choose("auto") is works
+
+    def test_auto_where_nothing_works(self, hidden: None) -> None:
+        with pytest.raises(EngineUnavailable, match="no engine works here: onnxruntime needs"):
+            choose("auto")
+
+    @pytest.mark.parametrize("name", ["tensorrt", "fake", "", "ONNXRUNTIME"])
+    def test_an_unknown_name(self, name: str) -> None:
+        with pytest.raises(EngineUnavailable, match=rf"'{name}'; known: onnxruntime"):
+            choose(name)
+
+    def test_an_engine_that_is_not_installed(self, hidden: None) -> None:
+        with pytest.raises(EngineUnavailable, match=r'Try: pip install "edgesam\[cpu\]"') as raised:
+            choose("onnxruntime")
+        assert "\n" not in str(raised.value)
+        assert OnnxRuntime().devices() == ()
+
+    def test_an_engine_that_is_installed_and_broken(self, broken: None) -> None:
+        with pytest.raises(
+            EngineUnavailable, match=r"cannot be imported .DLL load failed"
+        ) as raised:
+            choose("onnxruntime")
+        assert "\n" not in str(raised.value)
+        assert OnnxRuntime().devices() == ()
+
+
+class TestOnnxRuntime:
+    def test_it_runs_the_graphs_it_is_given(self, lite_bundle: Path, noise: Noise) -> None:
+        session = open_ort(*graph_paths(lite_bundle))
+        assert session.description == "onnxruntime:cpu"
+        embedding = session.encode(noise(1, 3, 256, 256).astype(np.float32) / 255)
+        assert (embedding.shape, embedding.dtype) == ((1, 256, 64, 64), np.float32)
+        prompts = Prompts(
+            np.ones((2, 3, 2), np.float32),
+            np.ones((2, 3), np.int32),
+            np.zeros((1, 1, 256, 256), np.float32),
+            np.zeros(1, np.float32),
+        )
+        logits, iou = session.decode(embedding, prompts)
+        assert (logits.shape, iou.shape) == ((2, 4, 256, 256), (2, 4))
+        assert logits.dtype == iou.dtype == np.float32
+        session.close()
+
+    @pytest.mark.parametrize("device", ["gpu", "CPU", "", "cuda:0"])
+    def test_an_unknown_device(self, lite_bundle: Path, device: str) -> None:
+        with pytest.raises(EngineUnavailable, match=rf"no device '{device}' here; it has: .*cpu"):
+            open_ort(*graph_paths(lite_bundle), device=device)
+
+    def test_a_device_that_is_not_here(self, lite_bundle: Path) -> None:
+        if "cuda" in OnnxRuntime().devices():
+            pytest.skip("this machine's onnxruntime offers CUDA")
+        with pytest.raises(EngineUnavailable, match="no device 'cuda' here; it has: cpu"):
+            open_ort(*graph_paths(lite_bundle), device="cuda")
+
+    def test_a_provider_that_is_dropped_silently(
+        self, lite_bundle: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Offered, but does not start (no driver): ONNX Runtime falls back with a log line."""
+        import onnxruntime
+
+        class Fallen:
+            def __init__(self, *_: Any, **__: Any) -> None: ...
+
+            def get_providers(self) -> list[str]:
+                return ["CPUExecutionProvider"]
+
+        both = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+        monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: both)
+        monkeypatch.setattr(onnxruntime, "InferenceSession", Fallen)
+        with pytest.raises(EngineUnavailable, match="CUDAExecutionProvider and runs CPUExec"):
+            open_ort(*graph_paths(lite_bundle), device="cuda")
+
+    @pytest.mark.parametrize("content", [b"", b"not a graph", b"\x08\x09" * 1000])
+    def test_a_corrupt_graph(self, lite_bundle: Path, tmp_path: Path, content: bytes) -> None:
+        encoder, decoder = graph_paths(lite_bundle)
+        corrupt = tmp_path / "corrupt.onnx"
+        corrupt.write_bytes(content)
+        for pair in [(corrupt, decoder), (encoder, corrupt)]:
+            with pytest.raises(BundleError, match=r"cannot load corrupt\.onnx") as raised:
+                open_ort(*pair)
+            assert "\n" not in str(raised.value)
+
+    def test_a_truncated_graph(self, lite_bundle: Path, tmp_path: Path) -> None:
+        encoder, decoder = graph_paths(lite_bundle)
+        cut = tmp_path / "cut.onnx"
+        cut.write_bytes(decoder.read_bytes()[:-100_000])
+        with pytest.raises(BundleError, match=r"cannot load cut\.onnx"):
+            open_ort(encoder, cut)
+
+    def test_a_precision_it_does_not_run(self, lite_bundle: Path) -> None:
+        with pytest.raises(PrecisionMismatch, match="does not run int8; it runs: fp32"):
+            open_ort(*graph_paths(lite_bundle), precision="int8")
+
+    def test_a_graph_of_another_precision(self, lite_bundle: Path, tmp_path: Path) -> None:
+        import onnx
+        from onnx import TensorProto, helper
+
+        value = helper.make_tensor_value_info("image_embeddings", TensorProto.FLOAT16, [1])
+        source = helper.make_tensor_value_info("image", TensorProto.FLOAT16, [1])
+        node = helper.make_node("Neg", ["image"], ["image_embeddings"])
+        graph = helper.make_graph([node], "half", [source], [value])
+        model = helper.make_model(graph, ir_version=9, opset_imports=[helper.make_opsetid("", 20)])
+        onnx.save(model, tmp_path / "half.onnx")
+        with pytest.raises(PrecisionMismatch, match=r"half\.onnx should run in fp32.*float16"):
+            open_ort(tmp_path / "half.onnx", graph_paths(lite_bundle)[1])

@@ -1,0 +1,389 @@
+"""Sam over an engine that paints what it is told, and over the real one where it matters."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import edgesam
+from edgesam import (
+    BundleError,
+    ChecksumMismatch,
+    EngineUnavailable,
+    ImageError,
+    Mask,
+    ModelNotFound,
+    PrecisionMismatch,
+    Prompt,
+    PromptError,
+    Sam,
+    Window,
+)
+from edgesam.bundle import Bundle
+from edgesam.engines import Prompts
+from edgesam.engines.fake import FakeEngine, FakeSession
+from edgesam.home import bundle_path
+
+Make = Callable[..., Bundle]
+Noise = Callable[..., NDArray[np.uint8]]
+
+
+class Recording(FakeEngine):
+    """Remembers the pictures and prompts its session is given; its four masks differ."""
+
+    def __init__(self) -> None:
+        self.pictures: list[NDArray[np.float32]] = []
+        self.calls: list[Prompts] = []
+        self.opened: dict[str, Any] = {}
+        self.closed = 0
+
+    def open(self, *_: Path, **options: Any) -> FakeSession:
+        self.opened = options
+        return RecordingSession(self)
+
+
+class RecordingSession(FakeSession):
+    def __init__(self, engine: Recording) -> None:
+        super().__init__()
+        self._engine = engine
+
+    def encode(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
+        self._engine.pictures.append(image)
+        return super().encode(image)
+
+    def decode(
+        self, embedding: NDArray[np.float32], prompts: Prompts
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        self._engine.calls.append(prompts)
+        logits, iou = super().decode(embedding, prompts)
+        for token in range(4):  # a frame of its own height tells the tokens apart
+            logits[:, token, : 10 * token] = -10
+        return logits, iou
+
+    def close(self) -> None:
+        self._engine.closed += 1
+
+
+@pytest.fixture
+def engine() -> Recording:
+    return Recording()
+
+
+@pytest.fixture
+def sam(make_bundle: Make, engine: Recording) -> Sam:
+    """mobile-sam over the recording engine."""
+    return edgesam.load(make_bundle().path, engine=engine)
+
+
+class TestEmbed:
+    def test_grey_and_colour(self, sam: Sam, engine: Recording, noise: Noise) -> None:
+        grey = noise(60, 80)
+        one, three = sam.embed(grey), sam.embed(np.stack([grey] * 3, axis=2))
+        np.testing.assert_array_equal(engine.pictures[0], engine.pictures[1])
+        assert engine.pictures[0].shape == (1, 3, 1024, 1024)
+        assert one.size == three.size == (60, 80)
+        assert one.mapping == three.mapping == "as stored"
+
+    def test_colours_are_rgb(self, sam: Sam, engine: Recording) -> None:
+        red = np.zeros((64, 64, 3), np.uint8)
+        red[..., 0] = 255
+        sam.embed(red)
+        channels = engine.pictures[0][0, :, 500, 500]
+        assert channels[0] > 2 > -1 > channels[1]
+        assert channels[2] < -1
+
+    def test_sixteen_bits_pass_a_window(self, sam: Sam, engine: Recording, noise: Noise) -> None:
+        deep = noise(60, 80).astype(np.uint16) * 16
+        windowed = sam.embed(deep, Window(level=2048, width=4096))
+        assert windowed.mapping.startswith("window 2048/4096")
+        assert sam.embed(deep).mapping.startswith("percentiles")
+        assert not np.array_equal(engine.pictures[0], engine.pictures[1])
+
+    @pytest.mark.parametrize("size", [(1, 300), (300, 1), (1, 1), (20_000, 8), (8, 20_000)])
+    def test_extreme_pictures(self, sam: Sam, noise: Noise, size: tuple[int, int]) -> None:
+        embedding = sam.embed(noise(*size))
+        mask = sam.segment(embedding, Prompt.box(0, 0, size[1], size[0]))
+        assert mask.array.shape == embedding.size == size
+        if max(size) < 1000:  # in the others the picture is thinner than a logit
+            assert mask.array.all()
+        point = sam.segment(embedding, Prompt.point(size[1] / 2, size[0] / 2))
+        assert point.array[size[0] // 2, size[1] // 2]
+
+    @pytest.mark.parametrize(
+        "array",
+        [np.zeros((0, 5)), np.zeros(5), np.zeros((5, 5, 2)), np.full((5, 5), np.nan)],
+    )
+    def test_pixels_that_cannot_be_used(
+        self, sam: Sam, engine: Recording, array: NDArray[Any]
+    ) -> None:
+        with pytest.raises(ImageError):
+            sam.embed(array)
+        assert engine.pictures == []
+
+    def test_an_embedding_cannot_be_changed(self, sam: Sam, noise: Noise) -> None:
+        embedding = sam.embed(noise(60, 80))
+        with pytest.raises(ValueError, match="read-only"):
+            embedding.array[0] = 1
+        with pytest.raises(AttributeError):
+            embedding.encoder = "other"  # type: ignore[misc]
+        assert repr(embedding) == "Embedding(80x60, as stored)"
+        assert embedding.array.dtype == np.float32
+
+
+class TestSegment:
+    def test_a_box_comes_back_as_its_mask(self, sam: Sam, noise: Noise) -> None:
+        mask = sam.segment(sam.embed(noise(600, 800)), Prompt.box(200, 100, 400, 500))
+        assert mask.box is not None
+        np.testing.assert_allclose(mask.box, (200, 100, 399, 499), atol=3)
+        assert mask.array.shape == (600, 800)
+        assert mask.array.dtype == np.bool_
+        assert mask.score == pytest.approx(0.9)
+        assert type(mask.score) is float
+        assert (mask.logits.shape, mask.logits.dtype) == ((256, 256), np.float32)
+
+    def test_multimask_is_the_three_in_order(self, sam: Sam, noise: Noise) -> None:
+        embedding = sam.embed(noise(256, 256))
+        prompt = Prompt.box(0, 0, 256, 256)
+        single = sam.segment(embedding, prompt)
+        three = sam.segment(embedding, prompt, multimask=True)
+        assert isinstance(three, tuple)
+        assert [round(mask.score, 1) for mask in three] == [0.7, 0.8, 0.6]
+        tops = [mask.box[1] for mask in (single, *three) if mask.box]
+        np.testing.assert_allclose(tops, [0, 10, 20, 30], atol=1)
+
+    def test_batches_keep_their_order(self, sam: Sam, noise: Noise, engine: Recording) -> None:
+        embedding = sam.embed(noise(1024, 1024))
+        prompts, places = [], []
+        for i in range(50):
+            x, y = 100 + 80 * (i % 10), 100 + 150 * (i // 10)
+            if i % 3 == 0:
+                prompts.append(Prompt.box(x - 20, y - 20, x + 20, y + 20))
+            elif i % 3 == 1:
+                prompts.append(Prompt.point(x, y))
+            else:
+                prompts.append(Prompt.points([(x, y), (0, 0)], [1, 0]))
+            places.append((x, y))
+        masks = sam.segment_batch(embedding, prompts)
+        assert len(masks) == 50
+        for mask, (x, y) in zip(masks, places, strict=True):
+            assert mask.box is not None
+            centre = (mask.box[0] + mask.box[2] + 1) / 2, (mask.box[1] + mask.box[3] + 1) / 2
+            np.testing.assert_allclose(centre, (x, y), atol=4)
+        for prompt, mask in zip(prompts[:6], masks, strict=False):
+            alone = sam.segment(embedding, prompt)
+            np.testing.assert_array_equal(alone.array, mask.array)
+            np.testing.assert_array_equal(alone.logits, mask.logits)
+
+    def test_equal_counts_share_calls_of_16(
+        self, sam: Sam, noise: Noise, engine: Recording
+    ) -> None:
+        embedding = sam.embed(noise(64, 64))
+        boxes = [Prompt.box(1, 1, 9, 9)] * 35
+        points = [Prompt.point(5, 5)] * 16  # with the padding point they have two tokens, too
+        sam.segment_batch(embedding, [*boxes, *points, Prompt.points([(1, 1), (2, 2)], [1, 1])])
+        assert [call.coords.shape[:2] for call in engine.calls] == [
+            (16, 2),
+            (16, 2),
+            (16, 2),
+            (3, 2),
+            (1, 3),
+        ]
+
+    def test_batches_of_three_masks_and_of_none(self, sam: Sam, noise: Noise) -> None:
+        embedding = sam.embed(noise(64, 64))
+        batch = sam.segment_batch(embedding, [Prompt.point(5, 5)] * 2, multimask=True)
+        assert all(isinstance(masks, tuple) and len(masks) == 3 for masks in batch)
+        assert sam.segment_batch(embedding, []) == []
+
+    def test_a_bad_prompt_stops_the_batch_before_anything_runs(
+        self, sam: Sam, noise: Noise, engine: Recording
+    ) -> None:
+        embedding = sam.embed(noise(64, 64))
+        with pytest.raises(PromptError, match="outside"):
+            sam.segment_batch(embedding, [Prompt.point(5, 5), Prompt.point(65, 5)])
+        assert engine.calls == []
+
+    def test_an_earlier_mask_reaches_the_decoder(
+        self, sam: Sam, noise: Noise, engine: Recording
+    ) -> None:
+        embedding = sam.embed(noise(64, 64))
+        first = sam.segment(embedding, Prompt.box(10, 10, 50, 50))
+        sam.segment(embedding, Prompt([(20, 20)], [1], mask_input=first.logits))
+        assert engine.calls[1].has_mask.tolist() == [1]
+        np.testing.assert_array_equal(engine.calls[1].mask[0, 0], first.logits)
+
+    def test_results_do_not_hold_the_whole_batch(self, sam: Sam, noise: Noise) -> None:
+        mask = sam.segment_batch(sam.embed(noise(64, 64)), [Prompt.point(5, 5)] * 16)[0]
+        assert mask.logits.base is None
+
+    def test_an_embedding_of_another_model(self, make_bundle: Make, noise: Noise) -> None:
+        one = edgesam.load(make_bundle("one").path, engine=FakeEngine())
+        other = edgesam.load(make_bundle("two", content="else").path, engine=FakeEngine())
+        embedding = one.embed(noise(64, 64))
+        with pytest.raises(PromptError, match="made by another model than mobile-sam fp32"):
+            other.segment(embedding, Prompt.point(5, 5))
+        assert one.segment(embedding, Prompt.point(5, 5)).area > 0
+
+    def test_a_mask_too_large_for_memory(
+        self, sam: Sam, noise: Noise, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(*_: Any) -> Any:
+            raise MemoryError
+
+        embedding = sam.embed(noise(64, 48))
+        monkeypatch.setattr("edgesam.sam.threshold_mask", fail)
+        with pytest.raises(ImageError, match="not enough memory for a mask of 48 x 64 pixels"):
+            sam.segment(embedding, Prompt.point(5, 5))
+
+    def test_lite_medsam_takes_boxes(self, make_bundle: Make, noise: Noise) -> None:
+        sam = edgesam.load(make_bundle(model="lite-medsam").path, engine=FakeEngine())
+        embedding = sam.embed(noise(300, 400))
+        assert sam.segment(embedding, Prompt.box(100, 100, 200, 200)).area > 0
+        with pytest.raises(PromptError, match=r"lite-medsam .*takes no point.*mobile-sam"):
+            sam.segment(embedding, Prompt.point(5, 5))
+
+
+class TestThreads:
+    def test_many_threads_one_sam(self, sam: Sam, noise: Noise) -> None:
+        pictures = [noise(40 + i, 90 - i, seed=i) for i in range(6)]
+
+        def work(i: int) -> tuple[float, list[int]]:
+            picture = pictures[i % 6]
+            embedding = sam.embed(picture)
+            prompts = [Prompt.box(1, 1, 5 + i % 30, 30), Prompt.point(i % 40, i % 20)]
+            return float(embedding.array[0, 0, 0, 0]), [
+                mask.area for mask in sam.segment_batch(embedding, prompts)
+            ]
+
+        expected = [work(i) for i in range(18)]
+        with ThreadPoolExecutor(6) as pool:
+            assert list(pool.map(work, range(18))) == expected
+
+    def test_the_real_engine(self, lite_bundle: Path, noise: Noise) -> None:
+        with edgesam.load(lite_bundle, threads=1) as sam:
+            embedding = sam.embed(noise(90, 120))
+            prompts = [Prompt.box(5 * i, 5, 60 + 5 * i, 80) for i in range(6)]
+            alone = [sam.segment(embedding, prompt) for prompt in prompts]
+            start = threading.Barrier(len(prompts))
+
+            def work(prompt: Prompt) -> Mask:
+                start.wait()
+                return sam.segment(embedding, prompt)
+
+            with ThreadPoolExecutor(len(prompts)) as pool:
+                together = list(pool.map(work, prompts))
+            batch = sam.segment_batch(embedding, prompts)
+        assert alone[0].area > 0
+        for one, two, three in zip(alone, together, batch, strict=True):
+            np.testing.assert_array_equal(one.logits, two.logits)
+            np.testing.assert_allclose(one.logits, three.logits, atol=1e-2)
+            assert one.score == two.score == pytest.approx(three.score, abs=1e-3)
+
+
+class TestClosing:
+    def test_a_closed_sam_says_so(self, sam: Sam, engine: Recording, noise: Noise) -> None:
+        with sam as same:
+            assert same is sam
+            embedding = sam.embed(noise(64, 64))
+        assert engine.closed == 1
+        for call in (
+            lambda: sam.embed(noise(64, 64)),
+            lambda: sam.segment(embedding, Prompt.point(5, 5)),
+        ):
+            with pytest.raises(ValueError, match="this Sam is closed"):
+                call()
+        sam.close()
+        assert engine.closed == 1
+        assert repr(sam) == "Sam(mobile-sam, fp32, fake:cpu, passport none, closed)"
+
+
+class TestLoad:
+    def test_what_it_says_of_itself(self, sam: Sam) -> None:
+        assert repr(sam) == "Sam(mobile-sam, fp32, fake:cpu, passport none)"
+        assert (sam.model, sam.variant, sam.engine, sam.passport) == (
+            "mobile-sam",
+            "fp32",
+            "fake:cpu",
+            None,
+        )
+
+    def test_options_reach_the_engine(self, make_bundle: Make, engine: Recording) -> None:
+        edgesam.load(make_bundle().path, engine=engine, device="moon", threads=3)
+        assert engine.opened == {"precision": "fp32", "device": "moon", "threads": 3}
+
+    def test_an_unknown_model(self) -> None:
+        with pytest.raises(ModelNotFound, match="neither a known model"):
+            edgesam.load("sam-9000")
+
+    def test_a_model_that_was_not_pulled(self) -> None:
+        with pytest.raises(ModelNotFound, match="run: edgesam pull lite-medsam"):
+            edgesam.load()
+
+    def test_a_model_by_name(self, make_bundle: Make) -> None:
+        bundle_path("mobile-sam").parent.mkdir(parents=True)
+        make_bundle().path.rename(bundle_path("mobile-sam"))
+        assert edgesam.load("mobile-sam", engine=FakeEngine()).model == "mobile-sam"
+
+    def test_errors_of_what_is_asked_for(self, make_bundle: Make, lite_bundle: Path) -> None:
+        path = make_bundle().path
+        with pytest.raises(BundleError, match="no variant 'int8'"):
+            edgesam.load(path, engine=FakeEngine(), variant="int8")
+        with pytest.raises(EngineUnavailable, match="'tensorrt'"):
+            edgesam.load(path, engine="tensorrt")
+        with pytest.raises(EngineUnavailable, match="no device 'moon'"):
+            edgesam.load(lite_bundle, engine="onnxruntime", device="moon")
+        with pytest.raises(BundleError, match="cannot load"):
+            edgesam.load(path)  # the graphs of this bundle are no graphs
+
+    def test_a_changed_graph(self, make_bundle: Make) -> None:
+        bundle = make_bundle()
+        file = bundle.path / bundle.variants["fp32"].mask_decoder.file
+        file.write_bytes(file.read_bytes() + b"!")
+        with pytest.raises(ChecksumMismatch):
+            edgesam.load(bundle.path, engine=FakeEngine())
+
+    def test_an_engine_that_runs_something_else(self, make_bundle: Make) -> None:
+        class Other(FakeEngine):
+            def open(self, *_: Path, **__: Any) -> FakeSession:
+                raise PrecisionMismatch("runs fp16")
+
+        with pytest.raises(PrecisionMismatch):
+            edgesam.load(make_bundle().path, engine=Other())
+
+
+class TestPassport:
+    def test_none_is_a_warning(self, make_bundle: Make, caplog: pytest.LogCaptureFixture) -> None:
+        sam = edgesam.load(make_bundle().path, engine=FakeEngine())
+        assert sam.passport is None
+        warnings = [r.getMessage() for r in caplog.records if r.levelno == logging.WARNING]
+        assert len(warnings) == 1
+        assert warnings[0].startswith("no parity report vouches for mobile-sam fp32")
+
+    def test_none_is_a_refusal_where_it_is_required(
+        self, make_bundle: Make, engine: Recording
+    ) -> None:
+        with pytest.raises(BundleError, match=r"no parity report.*a passport was required"):
+            edgesam.load(make_bundle().path, engine=engine, require_passport=True)
+        assert engine.opened == {}
+
+    def test_one_is_kept(self, make_bundle: Make, caplog: pytest.LogCaptureFixture) -> None:
+        path = make_bundle(passport={"mask_iou": {"mean": 0.99987}}).path
+        sam = edgesam.load(path, engine=FakeEngine(), require_passport=True)
+        assert sam.passport is not None
+        assert repr(sam) == "Sam(mobile-sam, fp32, fake:cpu, passport 0.9999)"
+        assert not [r for r in caplog.records if r.levelno >= logging.WARNING]
+
+    def test_one_of_other_graphs_is_none(self, make_bundle: Make) -> None:
+        other = {"image_encoder": "0" * 64, "mask_decoder": "1" * 64}
+        path = make_bundle(passport={"graphs": other, "mask_iou": {"mean": 1.0}}).path
+        assert edgesam.load(path, engine=FakeEngine()).passport is None
+        with pytest.raises(BundleError, match="a passport was required"):
+            edgesam.load(path, engine=FakeEngine(), require_passport=True)
