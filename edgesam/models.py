@@ -134,7 +134,7 @@ MODELS: dict[str, ModelSpec] = {
             filename="lite_medsam.pth",
             sha256="79d8c9dca6db4d69d3f905579e5250af05e859fff9c1f543e89a513c3028ce76",
             size=39_370_479,
-            parameters=9_790_000,
+            parameters=9_791_556,
             sources=(
                 UrlSource(
                     "https://drive.google.com/uc?export=download"
@@ -155,7 +155,7 @@ MODELS: dict[str, ModelSpec] = {
             filename="mobile_sam.pt",
             sha256="6dbb90523a35330fedd7f1d3dfc66f995213d81b29a5ca8108dbcdd4e37d6c2f",
             size=40_728_226,
-            parameters=9_790_000,
+            parameters=9_808_708,
             sources=(
                 UrlSource(
                     "https://github.com/ChaoningZhang/MobileSAM/raw/master/weights/mobile_sam.pt"
