@@ -1,0 +1,69 @@
+"""The documents' figures are those of the files in bench/results, and their links lead somewhere."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgesam.models import MODELS
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text("utf-8")
+PERFORMANCE = (ROOT / "docs" / "performance.md").read_text("utf-8")
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def results(name: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((ROOT / "bench" / "results" / name).read_text("utf-8"))
+    return found
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_parity_table(model: str) -> None:
+    report = results(f"parity-{model}.json")
+    iou = report["mask_iou"]
+    row = (
+        f"| `{model}` | {report['pictures']['n']} | {report['embedding_error']['worst']:.1e} "
+        f"| {iou['n']} | {iou['mean']:.6f} | {iou['p5']:.6f} | {iou['worst']:.6f} "
+        f"| {(report['tiny'] or {'n': 0})['n']} / {report['empty']['n']} |"
+    )
+    assert row in README
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_passport_is_the_parity_report(model: str) -> None:
+    shipped = ROOT / "bench" / "edgesam_bench" / "passports" / f"{model}.fp32.json"
+    passport = json.loads(shipped.read_text("utf-8"))
+    report = results(f"parity-{model}.json")
+    assert passport["graphs"] == report["graphs"]
+    assert passport["mask_iou"] == report["mask_iou"]
+    assert report["failures"] == []
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_overhead_table(model: str) -> None:
+    figures = results("overhead.json")["models"][model]
+    ratios = [
+        f"{figures[name]['ratio']['median']:.2f}"
+        for name in ("start_to_mask", "click", "peak_memory")
+    ]
+    row = f"| `{model}` | {' | '.join(ratios)} |"
+    assert row in README
+    assert row in PERFORMANCE
+
+
+def test_the_accuracy_page_is_of_these_graphs() -> None:
+    report = results("accuracy.json")
+    page = (ROOT / "docs" / "accuracy.md").read_text("utf-8")
+    for model in MODELS:
+        assert report["models"][model]["graphs"] == results(f"parity-{model}.json")["graphs"]
+        assert f"{report['models'][model]['all']['mean']:.3f}" in page
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#]+)\)", page.read_text("utf-8")):
+        if "://" not in target:
+            assert (page.parent / target).exists(), target
