@@ -1,4 +1,4 @@
-"""The documents' figures are those of the files in bench/results, and their links lead somewhere."""
+"""The figures in the documents are those of bench/results, and links lead somewhere."""
 
 import json
 import re
