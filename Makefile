@@ -12,6 +12,9 @@ endif
 PIP := -m pip --disable-pip-version-check install --quiet
 REFERENCE := .cache/reference
 MODELS := lite-medsam mobile-sam
+PICTURES := ../shared/data/manifest.csv
+ASKING := $(wildcard bench/reference/*.py) \
+    $(addprefix bench/edgesam_bench/,cases.py objects.py pictures.py reference.py)
 
 .PHONY: demo test check parity parity-quick passports golden accuracy bench clean
 .SECONDARY:
@@ -35,7 +38,7 @@ check: $(VENV)/.check
 	$(BIN)/lint-imports
 
 # Against official PyTorch, which runs in an environment of its own. A dozen pictures a model, or
-# all of them; the reference's answers are kept while its code and the checkpoint stay.
+# all of them. The reference's answers are kept until the code that asks changes.
 parity-quick: $(addprefix .parity-quick-,$(MODELS))
 parity: $(addprefix .parity-full-,$(MODELS))
 
@@ -60,15 +63,18 @@ passports: $(addprefix $(REFERENCE)/,$(addsuffix -full/.answered,$(MODELS)))
 ANSWER = $(REFERENCE_BIN)/python bench/reference/run.py --model $* --data ../shared/data \
     --checkpoint "$$($(BIN)/python -c 'from edgesam.checkpoint_store import *; from edgesam.models import find; print(checkpoint_path(find("$*")))')"
 
-$(REFERENCE)/%-quick/.answered: bench/reference/*.py $(VENV)/.run $(REFERENCE_VENV)/.reference
+$(REFERENCE)/%-quick/.answered: $(ASKING) $(PICTURES) $(VENV)/.run $(REFERENCE_VENV)/.reference
 	$(BIN)/edgesam pull $*
 	$(ANSWER) --quick --out $(@D)
 	@touch $@
 
-$(REFERENCE)/%-full/.answered: bench/reference/*.py $(VENV)/.run $(REFERENCE_VENV)/.reference
+$(REFERENCE)/%-full/.answered: $(ASKING) $(PICTURES) $(VENV)/.run $(REFERENCE_VENV)/.reference
 	$(BIN)/edgesam pull $*
 	$(ANSWER) --out $(@D)
 	@touch $@
+
+$(PICTURES):
+	@echo "the comparison needs medical pictures listed in $@, which is not there" >&2; exit 1
 
 # The pinned torch is a CPU build where one is offered; a newer one would bring gigabytes of CUDA.
 $(REFERENCE_VENV)/.reference: bench/reference/requirements.txt bench/reference/requirements-no-deps.txt

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
         ParityError,
         PrecisionMismatch,
         PromptError,
-        VolumeError,
     )
     from edgesam.fit import Fit
     from edgesam.formats import read
@@ -54,7 +53,6 @@ __all__ = [
     "Prompt",
     "PromptError",
     "Sam",
-    "VolumeError",
     "Window",
     "__version__",
     "load",

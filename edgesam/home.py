@@ -13,10 +13,16 @@ def home() -> Path:
     """``EDGESAM_HOME``, else the system's cache folder for this user; it need not exist.
 
     Raises:
-        EdgeSamError: this user has no home folder to derive it from.
+        EdgeSamError: there is no home folder to derive it from.
     """
     if chosen := os.environ.get("EDGESAM_HOME"):
-        return Path(chosen).expanduser().absolute()
+        try:
+            return Path(chosen).expanduser().absolute()
+        except RuntimeError:
+            raise EdgeSamError(
+                f"EDGESAM_HOME is {chosen!r}, and there is no such home folder: "
+                "set it to a writable folder"
+            ) from None
     try:
         if sys.platform == "win32":
             local = os.environ.get("LOCALAPPDATA")

@@ -12,7 +12,6 @@ from edgesam.errors import BundleError
 from edgesam.models import Profile, PromptKind
 
 SCHEMA = 1
-GRAPHS = ("image_encoder", "mask_decoder")
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
@@ -52,6 +51,12 @@ class Variant:
     image_encoder: BundleFile
     mask_decoder: BundleFile
     passport: BundleFile | None
+
+    @property
+    def files(self) -> tuple[BundleFile, ...]:
+        """All that are there."""
+        graphs = (self.image_encoder, self.mask_decoder)
+        return graphs if self.passport is None else (*graphs, self.passport)
 
 
 @dataclass(frozen=True)

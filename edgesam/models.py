@@ -14,6 +14,7 @@ from edgesam.errors import ModelNotFound
 PromptKind = Literal["point", "box", "mask"]
 
 DEFAULT_MODEL = "lite-medsam"
+MOST_THREADS = 1024
 
 
 @dataclass(frozen=True)

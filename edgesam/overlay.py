@@ -33,13 +33,10 @@ def draw_overlay(
     from PIL import Image, ImageDraw
 
     zoom = max(1, -(-_LEGIBLE // max(rgb.shape[:2])))
-    blended = rgb.repeat(zoom, axis=0).repeat(zoom, axis=1).astype(np.float32)
+    canvas = rgb.repeat(zoom, axis=0).repeat(zoom, axis=1)
     for i, mask in enumerate(masks):
-        colour = np.array(_COLOURS[i % len(_COLOURS)], np.float32)
-        large = mask.repeat(zoom, axis=0).repeat(zoom, axis=1)
-        blended[large] = (1 - _TINT) * blended[large] + _TINT * colour
-        blended[_outline(large)] = colour
-    picture = Image.fromarray(np.rint(blended).astype(np.uint8))
+        _tint(canvas, mask.repeat(zoom, axis=0).repeat(zoom, axis=1), _COLOURS[i % len(_COLOURS)])
+    picture = Image.fromarray(canvas)
     pen = ImageDraw.Draw(picture)
     for prompt in prompts:
         if prompt.corners is not None:
@@ -53,6 +50,13 @@ def draw_overlay(
                     outline=(255, 255, 255),
                 )
     return np.asarray(picture)
+
+
+def _tint(canvas: NDArray[np.uint8], mask: NDArray[np.bool_], colour: tuple[int, int, int]) -> None:
+    """Blend and outline in place; the work and the memory are those of the mask's own pixels."""
+    blended = (1 - _TINT) * canvas[mask].astype(np.float32) + _TINT * np.array(colour, np.float32)
+    canvas[mask] = np.rint(blended).astype(np.uint8)
+    canvas[_outline(mask)] = colour
 
 
 def _outline(mask: NDArray[np.bool_]) -> NDArray[np.bool_]:

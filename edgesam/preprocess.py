@@ -68,8 +68,14 @@ def check_prompt(prompt: Prompt, fit: Fit, profile: Profile, model: str) -> None
             raise PromptError(f"the point ({x:g}, {y:g}) is outside {size}")
     if prompt.corners is not None:
         x0, y0, x1, y1 = prompt.corners
+        shown = f"the box ({x0:g}, {y0:g}, {x1:g}, {y1:g})"
         if x1 <= 0 or y1 <= 0 or x0 >= fit.width or y0 >= fit.height:
-            raise PromptError(f"the box ({x0:g}, {y0:g}, {x1:g}, {y1:g}) is outside {size}")
+            raise PromptError(f"{shown} is outside {size}")
+        if x0 < 0 or y0 < 0 or x1 > fit.width or y1 > fit.height:
+            inside = (
+                f"{max(x0, 0):g}, {max(y0, 0):g}, {min(x1, fit.width):g}, {min(y1, fit.height):g}"
+            )
+            raise PromptError(f"{shown} leaves {size}: cut it to ({inside})")
     mask = prompt.mask_input
     if mask is not None and mask.dtype == np.bool_ and mask.shape != (fit.height, fit.width):
         rows, columns = mask.shape

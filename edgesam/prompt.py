@@ -61,6 +61,9 @@ class Prompt:
         put(self, "point_labels", marks)
         put(self, "corners", None if box is None else _box(box))
         put(self, "mask_input", None if mask_input is None else _mask(mask_input))
+        for part in (self.point_coords, self.point_labels, self.corners, self.mask_input):
+            if part is not None:
+                part.setflags(write=False)
 
     @classmethod
     def box(cls, x0: float, y0: float, x1: float, y1: float) -> Prompt:

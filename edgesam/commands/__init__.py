@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import io
 import json
 import logging
@@ -16,6 +17,7 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Protocol, cast
 
 from edgesam import __version__
@@ -54,7 +56,11 @@ class Command(Protocol):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs one command line and returns its exit code. Raises nothing that a user can cause."""
-    arguments = list(sys.argv[1:] if argv is None else argv)
+    with _streams():
+        return _guarded(list(sys.argv[1:] if argv is None else argv))
+
+
+def _guarded(arguments: list[str]) -> int:
     as_json = "--json" in arguments
     if isinstance(sys.stdout, io.TextIOWrapper):
         # A console that lacks a character shows its number: a file name is no reason to fail.
@@ -69,12 +75,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = _fail(FAILED, type(error).__name__, str(error), as_json=as_json)
     except MemoryError as error:
         code = _fail(FAILED, "MemoryError", f"out of memory. {error}", as_json=as_json)
-    except BrokenPipeError:
-        # The reader (head, less) has gone; the interpreter must not try to flush to it at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        code = BROKEN_PIPE
     except OSError as error:
-        code = _fail(FAILED, type(error).__name__, str(error), as_json=as_json)
+        if _reader_gone(error):
+            # The interpreter must not try to flush to it at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            code = BROKEN_PIPE
+        else:
+            code = _fail(FAILED, type(error).__name__, str(error), as_json=as_json)
     except KeyboardInterrupt:
         code = _fail(INTERRUPTED, "KeyboardInterrupt", "interrupted", as_json=as_json)
     return code
@@ -94,6 +101,29 @@ def shared_options() -> argparse.ArgumentParser:
         help="log to standard error; -vv logs more, and shows where an error came from",
     )
     return parser
+
+
+@contextlib.contextmanager
+def _streams() -> Iterator[None]:
+    """Stands in for the standard streams that are missing (pythonw, a shell's ``>&-``)."""
+    with contextlib.ExitStack() as stack:
+        for stream, redirect in (
+            (sys.stdout, contextlib.redirect_stdout),
+            (sys.stderr, contextlib.redirect_stderr),
+        ):
+            if stream is None:
+                nowhere = stack.enter_context(
+                    Path(os.devnull).open("w", encoding="utf-8", errors="backslashreplace")
+                )
+                stack.enter_context(redirect(nowhere))
+        yield
+
+
+def _reader_gone(error: OSError) -> bool:
+    """Whether standard output's reader (head, less) has left."""
+    # Windows says EINVAL; it also says so of an impossible file name, but then names the file.
+    windows = sys.platform == "win32" and error.errno == errno.EINVAL and error.filename is None
+    return isinstance(error, BrokenPipeError) or windows
 
 
 def _run(args: argparse.Namespace) -> int:

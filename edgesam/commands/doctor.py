@@ -184,7 +184,7 @@ def _flaw(path: Path) -> str:
     try:
         bundle = open_bundle(path)
         for variant in bundle.variants.values():
-            for file in (variant.image_encoder, variant.mask_decoder, variant.passport):
+            for file in variant.files:
                 if file is not None and sha256_of(path / file.file) != file.sha256:
                     return f"{file.file} is not the file that was written (its sha256 differs)"
     except BundleError as error:

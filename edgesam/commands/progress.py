@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import shutil
 import sys
@@ -22,12 +23,13 @@ class Progress:
 
     Args:
         silent: show nothing (``--json``).
-        stream: standard error if not given.
+        stream: standard error if not given; where there is none (pythonw), nothing is shown.
     """
 
     def __init__(self, *, silent: bool = False, stream: TextIO | None = None) -> None:
-        self._silent = silent
-        self._stream = stream or sys.stderr
+        shown_on: TextIO | None = stream or sys.stderr
+        self._silent = silent or shown_on is None
+        self._stream = shown_on or io.StringIO()
         self._terminal = self._stream.isatty()
         self._step = ""
         self._shown = ""

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from edgesam.commands.progress import Progress
 from edgesam.errors import ImageError
-from edgesam.models import DEFAULT_MODEL, MODELS
+from edgesam.models import DEFAULT_MODEL, MODELS, MOST_THREADS
 
 if TYPE_CHECKING:
     import numpy as np
@@ -73,7 +73,7 @@ def run(args: argparse.Namespace) -> int:
     """Reads, embeds, segments, writes.
 
     Raises:
-        EdgeSamError: any step's own error; the mask has not been written then.
+        EdgeSamError: any step's own error; only an overlay's leaves a mask that was written.
     """
     if not args.box and not args.point:
         args.usage("give a --box or a --point")
@@ -100,17 +100,21 @@ def run(args: argparse.Namespace) -> int:
                 threads=args.threads,
             )
         with sam:
+            for prompt in prompts:
+                sam.check(prompt, image.height, image.width)
             progress(f"{sam}: embedding {image.width} x {image.height} pixels")
             with _timed("embed", times):
                 embedding = sam.embed(image, window)
+            progress(f"segmenting {len(prompts)} of them" if len(prompts) > 1 else "segmenting")
             with _timed("segment", times):
                 masks = sam.segment_batch(embedding, prompts)
         with _timed("write", times):
             arrays = [mask.array for mask in masks]
+            write_mask(args.out, arrays[0] if len(arrays) == 1 else _label_map(arrays))
             if args.overlay is not None:
+                progress("drawing the overlay")
                 rgb, _ = image.to_rgb8(window)
                 write_picture(args.overlay, draw_overlay(rgb, arrays, prompts))
-            write_mask(args.out, arrays[0] if len(arrays) == 1 else _label_map(arrays))
     report = {
         "model": sam.model,
         "variant": sam.variant,
@@ -178,6 +182,8 @@ def _check_outputs(picture: Path, out: Path, overlay: Path | None) -> None:
     for path in filter(None, (out, overlay)):
         if not path.absolute().parent.is_dir():
             raise ImageError(f"cannot write {path}: the folder {path.parent} does not exist")
+        if path.is_dir():
+            raise ImageError(f"cannot write {path}: it is a folder; give a file name")
         if path.exists() and picture.exists() and path.samefile(picture):
             raise ImageError(f"cannot write {path}: it is the input; give another name")
     if overlay is not None and out.absolute() == overlay.absolute():
@@ -211,6 +217,6 @@ def _numbers(text: str, counts: tuple[int, ...], form: str) -> tuple[float, ...]
 
 
 def _positive(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
+    if not text.isdecimal() or not 1 <= int(text) <= MOST_THREADS:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to {MOST_THREADS}")
     return int(text)

@@ -29,6 +29,9 @@ _HEAD = 544
 def read(path: str | os.PathLike[str], *, frame: int | None = None) -> Image:
     """The picture in a DICOM, PNG, JPEG, TIFF, BMP, GIF or WebP file.
 
+    Files are decoded one at a time: a call waits while another thread decodes. Python warnings
+    that other threads raise meanwhile are not shown, as warning filters belong to the process.
+
     Args:
         path: one file.
         frame: counted from 0; needed where a file holds several.
@@ -111,8 +114,8 @@ def _head(file: Path) -> bytes:
     try:
         with gzip.open(file) as unpacked:
             head = unpacked.read(_HEAD)
-    except (OSError, EOFError, zlib.error) as error:
-        raise ImageError(f"{file}: is a damaged gzip file; get a fresh copy") from error
+    except (OSError, EOFError, zlib.error):
+        raise ImageError(f"{file}: is a damaged gzip file; get a fresh copy") from None
     if not _is_volume(head):
         raise ImageError(f"{file}: is gzipped; unpack it first")
     return head

@@ -109,13 +109,20 @@ def _decode(path: Path, header: Dataset, index: int) -> npt.NDArray[Any]:
     from pydicom.pixels.decoders.base import get_decoder
     from pydicom.pixels.utils import pixel_array
     from pydicom.uid import (
+        UID,
         DeflatedExplicitVRLittleEndian,
         JPEGBaseline8Bit,
         JPEGExtended12Bit,
     )
 
-    declared = header.file_meta.get("TransferSyntaxUID")
-    syntax: UID = declared or _native_syntax(header)
+    try:
+        declared = UID(str(header.file_meta.get("TransferSyntaxUID") or ""))
+        syntax = declared or _native_syntax(header)
+        eight_bit = header.get("BitsStored") == 8
+    except Exception:  # not chained: pydicom's messages quote values
+        raise _damaged(path, "its description of the pixels cannot be read") from None
+    if not syntax.is_valid:
+        raise _damaged(path, "its transfer syntax is not a UID")
     try:
         decoder = get_decoder(syntax)
     except NotImplementedError:
@@ -123,7 +130,7 @@ def _decode(path: Path, header: Dataset, index: int) -> npt.NDArray[Any]:
             f"{path}: its pixels are in {syntax.name}, which edgesam does not read; "
             "convert it to an uncompressed or JPEG 2000 file"
         ) from None
-    twelve_bit = syntax == JPEGExtended12Bit and header.get("BitsStored") != 8  # not gdcm's either
+    twelve_bit = syntax == JPEGExtended12Bit and not eight_bit  # not gdcm's either
     wants_codecs = not twelve_bit and any("gdcm" in need for need in decoder.missing_dependencies)
     if not decoder.is_available:
         raise _undecodable(path, syntax, wants_codecs)
@@ -140,14 +147,14 @@ def _decode(path: Path, header: Dataset, index: int) -> npt.NDArray[Any]:
         whole = dcmread(path, force=True)
         whole.file_meta.TransferSyntaxUID = syntax
         return _native_order(pixel_array(whole, index=index, decoding_plugin=plugin))
-    except MemoryError as error:
-        raise ImageError(f"{path}: does not fit into memory") from error
-    except Exception as error:  # decoders raise nearly anything on damaged pixels
+    except MemoryError:
+        raise ImageError(f"{path}: does not fit into memory") from None
+    except Exception:  # decoders raise nearly anything on damaged pixels, and quote values
         if (wants_codecs and not plugin) or twelve_bit:
-            raise _undecodable(path, syntax, wants_codecs) from error
+            raise _undecodable(path, syntax, wants_codecs) from None
         raise _damaged(
             path, f"its pixels ({syntax.name}) cannot be decoded or are missing"
-        ) from error
+        ) from None
 
 
 def _native_order(stored: npt.NDArray[Any]) -> npt.NDArray[Any]:

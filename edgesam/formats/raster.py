@@ -42,32 +42,37 @@ def read_raster(path: Path, *, frame: int | None = None) -> Image:
     Palettes become RGB, 1-bit pixels 0 and 255, CMYK and other colour spaces RGB; alpha is
     dropped. An orientation tag is not applied, as prompts are given in stored pixels.
     """
+    with quiet("PIL"):
+        return _read_or_explain(path, frame)
+
+
+def _read_or_explain(path: Path, frame: int | None) -> Image:
     from PIL import Image as Pillow
     from PIL import UnidentifiedImageError
 
     try:
-        with path.open("rb") as stream, quiet("PIL"):
+        with path.open("rb") as stream:
             return _read(path, stream, frame)
     except ImageError:
         raise
-    except Pillow.DecompressionBombError as error:
+    except Pillow.DecompressionBombError:
         limit = 2 * (Pillow.MAX_IMAGE_PIXELS or 0)
         raise ImageError(
             f"{path}: has more than {limit} pixels, Pillow's limit against decompression bombs; "
             "raise PIL.Image.MAX_IMAGE_PIXELS if you trust the file, or cut the picture"
-        ) from error
-    except UnidentifiedImageError as error:
+        ) from None
+    except UnidentifiedImageError:
         raise ImageError(
             f"{path}: not an image that can be read: neither DICOM nor {', '.join(FORMATS)}, "
             "or damaged, or of a rare layout"
-        ) from error
-    except MemoryError as error:
-        raise ImageError(f"{path}: does not fit into memory; cut the picture") from error
+        ) from None
+    except MemoryError:
+        raise ImageError(f"{path}: does not fit into memory; cut the picture") from None
     except Exception as error:  # decoders raise nearly anything on a damaged file
         raise ImageError(
             f"{path}: damaged or cut short ({type(error).__name__} while decoding); "
             "get a fresh copy"
-        ) from error
+        ) from None  # messages may quote what a tag holds
 
 
 def _read(path: Path, stream: BinaryIO, frame: int | None) -> Image:
@@ -90,7 +95,7 @@ def _read(path: Path, stream: BinaryIO, frame: int | None) -> Image:
     # Pillow turns WhiteIsZero round in pictures of up to 8 bits only.
     inverted = tags.get(_PHOTOMETRIC) == 0 and pixels.dtype != np.uint8
     orientation = tags.get(_ORIENTATION, 1) if tags else picture.getexif().get(_ORIENTATION, 1)
-    if orientation != 1:
+    if orientation in range(2, 9):  # a damaged tag may hold a text instead
         _log.warning(
             "the picture carries orientation tag %d, which is not applied: prompts and masks are "
             "in its pixels as stored, and viewers may show it turned",

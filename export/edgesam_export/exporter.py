@@ -61,39 +61,26 @@ def export_bundle(
     if not out.absolute().parent.is_dir():
         raise ExportError(f"the folder {out.absolute().parent} does not exist: make it first")
     progress(f"reading {checkpoint.name}")
-    with read_checkpoint(checkpoint) as weights, _scratch(out) as scratch:
+    with read_checkpoint(checkpoint) as weights:
         sha256 = sha256_of(checkpoint)
         known = next((spec for spec in MODELS.values() if spec.sha256 == sha256), None)
         name, found = recognise(weights.shapes, arch, checkpoint.name)
         chosen, assumed = _profile(known, profile, found.image_size, checkpoint.name)
-
-        progress("writing the graphs")
-        encoder, decoder = _write_graphs(found, weights, scratch, checkpoint.name)
-        progress("checking the graphs")
-        verify_graph(encoder)
-        verify_graph(decoder)
-
-        files: dict[str, Path] = {}
-        variant = Variant(_enter(encoder, files), _enter(decoder, files), passport=None)
-        report = shipped_passport(variant.image_encoder.sha256, variant.mask_decoder.sha256)
-        if report is not None:
-            passport = scratch / "passport.fp32.json"
-            passport.write_bytes(report)
-            variant = Variant(
-                variant.image_encoder, variant.mask_decoder, passport=_enter(passport, files)
+        with _scratch(out) as scratch:
+            files: dict[str, Path] = {}
+            variant = _write_variant(found, weights, scratch, checkpoint.name, files, progress)
+            manifest = Manifest(
+                model=known.name if known else model or checkpoint.stem,
+                architecture=name,
+                image_size=found.image_size,
+                profile=chosen,
+                profile_assumed=assumed,
+                checkpoint_sha256=sha256,
+                licence=known.licence if known else "unknown",
+                builder=BUILDER,
+                variants={"fp32": variant},
             )
-        manifest = Manifest(
-            model=known.name if known else model or checkpoint.stem,
-            architecture=name,
-            image_size=found.image_size,
-            profile=chosen,
-            profile_assumed=assumed,
-            checkpoint_sha256=sha256,
-            licence=known.licence if known else "unknown",
-            builder=BUILDER,
-            variants={"fp32": variant},
-        )
-        return write_bundle(out, manifest, files)
+            return write_bundle(out, manifest, files)
 
 
 @contextmanager
@@ -117,6 +104,29 @@ def _scratch(out: Path) -> Iterator[Path]:
         if not existed:
             with suppress(OSError):  # it is not empty
                 out.rmdir()
+
+
+def _write_variant(
+    found: TinyViT,
+    weights: Checkpoint,
+    scratch: Path,
+    where: str,
+    files: dict[str, Path],
+    progress: Progress,
+) -> Variant:
+    """Graphs, checked, and the passport that ships for them; each noted in ``files``."""
+    progress("writing the graphs")
+    encoder, decoder = _write_graphs(found, weights, scratch, where)
+    progress("checking the graphs")
+    verify_graph(encoder)
+    verify_graph(decoder)
+    graphs = _enter(encoder, files), _enter(decoder, files)
+    report = shipped_passport(*(graph.sha256 for graph in graphs))
+    if report is None:
+        return Variant(*graphs, passport=None)
+    passport = scratch / "passport.fp32.json"
+    passport.write_bytes(report)
+    return Variant(*graphs, passport=_enter(passport, files))
 
 
 def _write_graphs(

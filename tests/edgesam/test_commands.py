@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import io
 import json
 import logging
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import types
 from importlib.metadata import EntryPoint
+from pathlib import Path
 
 import pytest
 
@@ -196,6 +198,53 @@ class TestErrors:
             process.stdout.close()
             assert process.stderr.read() == b""
         assert process.returncode == commands.BROKEN_PIPE
+
+    def test_windows_calls_that_an_invalid_argument(
+        self, tiny: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+    ) -> None:
+        monkeypatch.setattr(sys, "platform", "win32")
+        tiny.outcome = OSError(errno.EINVAL, "Invalid argument", "a?b.png")
+        assert main(["tiny"]) == 1, "a file's name can be invalid, too"
+        assert "a?b.png" in capsys.readouterr().err
+        with (tmp_path / "out").open("w") as stdout:
+            monkeypatch.setattr(sys, "stdout", stdout)
+            tiny.outcome = OSError(errno.EINVAL, "Invalid argument")
+            assert main(["tiny"]) == commands.BROKEN_PIPE
+        assert "Invalid" not in capsys.readouterr().err
+
+    @pytest.mark.parametrize(
+        ("arguments", "outcome", "code"),
+        [
+            (["tiny"], 0, 0),
+            (["tiny", "-vv"], ImageError("no pixels"), 1),
+            (["tiny", "--json"], ImageError("no pixels"), 1),
+            (["tiny", "--help"], 0, 0),
+            (["mend"], 0, 2),
+        ],
+    )
+    def test_streams_may_be_missing(
+        self,
+        arguments: list[str],
+        outcome: int | BaseException,
+        code: int,
+        tiny: Tiny,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        tiny.outcome, tiny.says = outcome, "M\udcfcller.dcm"
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "stdout", None)
+            patch.setattr(sys, "stderr", None)
+            assert main(arguments) == code
+            assert sys.stdout is None
+
+    def test_an_error_without_standard_error_stays_off_standard_output(
+        self, tiny: Tiny, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+    ) -> None:
+        tiny.outcome = ImageError("no pixels")
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "stderr", None)
+            assert main(["tiny"]) == 1
+        assert capsys.readouterr().out == ""
 
     def test_a_name_that_the_console_cannot_show_is_escaped(
         self, tiny: Tiny, monkeypatch: pytest.MonkeyPatch

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import shutil
+import sys
 import time
 
 import pytest
@@ -81,3 +82,10 @@ def test_silent_is_silent() -> None:
     with Progress(silent=True, stream=stream) as progress:
         progress("downloading")
     assert stream.getvalue() == ""
+
+
+def test_without_standard_error_nothing_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stderr", None)
+        with Progress() as progress:
+            progress("downloading")

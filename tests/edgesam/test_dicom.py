@@ -15,11 +15,13 @@ import pydicom
 import pydicom.uid
 import pytest
 from pydicom.data import get_testdata_file
+from pydicom.datadict import dictionary_VR, tag_for_keyword
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.encaps import encapsulate
 from pydicom.pixels.decoders.base import get_decoder
 from pydicom.sequence import Sequence
 
+from edgesam.commands import main
 from edgesam.errors import ImageError
 from edgesam.formats import read
 from edgesam.formats.quiet import quiet
@@ -106,6 +108,15 @@ def save(
     else:
         dataset.save_as(path, implicit_vr=implicit, little_endian=True)
     return path
+
+
+def refusal(path: Path) -> ImageError | None:
+    """What `read` says of a file, if it does not read it."""
+    try:
+        read(path)
+    except ImageError as error:
+        return error
+    return None
 
 
 # ------------------------------------------------------------------ values
@@ -543,15 +554,91 @@ def test_no_patient_data_and_no_noise_anywhere(
         for data in (*broken, *cut, frames):
             path = tmp_path / "a"
             path.write_bytes(data)
-            try:
-                read(path)
-            except ImageError as error:
-                told = f"{error} {error.__cause__}"
-                assert "SECRET" not in told
+            if error := refusal(path):
+                assert "SECRET" not in str(error)
+                assert error.__cause__ is error.__context__ is None
         read(bundled("examples_palette.dcm"))
     assert "SECRET" not in caplog.text
     assert {record.name for record in caplog.records} <= {"edgesam"}
     assert capfd.readouterr() == ("", "")
+
+
+def plant(data: bytes, keyword: str, vr: str) -> bytes:
+    """An explicit little-endian file whose element ``keyword`` holds a secret."""
+    tag = tag_for_keyword(keyword)
+    assert tag is not None
+    head = struct.pack("<HH", tag >> 16, tag & 0xFFFF)
+    at = data.index(head + dictionary_VR(tag).encode())
+    (length,) = struct.unpack_from("<H", data, at + 6)
+    value = b"SECRET^NAME "
+    new = head + vr.encode() + struct.pack("<H", len(value)) + value
+    return data[:at] + new + data[at + 8 + length :]
+
+
+@pytest.mark.parametrize("own_vr", [True, False])
+@pytest.mark.parametrize(
+    "keyword",
+    [
+        "TransferSyntaxUID",
+        "SOPClassUID",
+        "Modality",
+        "SamplesPerPixel",
+        "PhotometricInterpretation",
+        "PlanarConfiguration",
+        "NumberOfFrames",
+        "Rows",
+        "Columns",
+        "BitsAllocated",
+        "BitsStored",
+        "HighBit",
+        "PixelRepresentation",
+        "WindowCenter",
+        "WindowWidth",
+        "VOILUTFunction",
+        "RescaleSlope",
+        "RescaleIntercept",
+    ],
+)
+def test_no_element_that_decoders_read_is_quoted(
+    tmp_path: Path,
+    keyword: str,
+    own_vr: bool,
+    caplog: pytest.LogCaptureFixture,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    """Neither by the command that tells most, nor in the errors that a caller could follow."""
+    extra: dict[str, Any] = {
+        "NumberOfFrames": 1,
+        "PlanarConfiguration": 0,
+        "WindowCenter": "40",
+        "WindowWidth": "400",
+        "VOILUTFunction": "LINEAR",
+        "RescaleSlope": "2",
+        "RescaleIntercept": "5",
+    }
+    native = save(tmp_path / "native", GREY[None], **extra)
+    sources = [native]
+    for name in ("MR_small_RLE.dcm", "SC_rgb_jpeg_dcmtk.dcm", "JPEG-lossy.dcm"):
+        whole = pydicom.dcmread(bundled(name))
+        whole.update(item(**extra))
+        whole.save_as(tmp_path / name)
+        sources.append(tmp_path / name)
+    path = tmp_path / "a"
+    words = ["segment", path, "--model", tmp_path / "none", "-o", tmp_path / "a.png"]
+    options = ["--box", "0,0,2,2", "-vv"]
+    for source in sources:
+        tag = tag_for_keyword(keyword)
+        assert tag is not None
+        vr = dictionary_VR(tag) if own_vr else "LO"
+        path.write_bytes(plant(source.read_bytes(), keyword, vr))
+        assert main([str(word) for word in [*words, *options]]) == 1
+        if error := refusal(path):
+            assert "SECRET" not in str(error)
+            assert error.__cause__ is error.__context__ is None
+    told = capfd.readouterr()
+    assert "Traceback" in told.err
+    for text in (told.out, told.err, caplog.text):
+        assert "SECRET" not in text
 
 
 # ------------------------------------------------------------------ real files of many makers

@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from edgesam import Fit, Prompt, PromptError
@@ -110,10 +112,44 @@ class TestRefusals:
     def test_what_touches_the_border_is_meant(self) -> None:
         check(Prompt.points([(0, 0), (400, 300), (400, 0)], [1, 1, 0]))
         check(Prompt.box(0, 0, 400, 300))
-        check(Prompt.box(-50, -50, 450, 350))
-        check(Prompt.box(399, 299, 500, 500))
         check(Prompt(mask_input=MASK))
         check(Prompt(mask_input=LOGITS))
+
+    @pytest.mark.parametrize(
+        ("box", "cut"),
+        [((-50, -50, 450, 350), "0, 0, 400, 300"), ((399, 299, 500, 500), "399, 299, 400, 300")],
+    )
+    def test_a_box_that_leaves_the_picture_is_told_how_to_stay(
+        self, box: tuple[float, float, float, float], cut: str
+    ) -> None:
+        with pytest.raises(PromptError, match=rf"leaves the picture .* cut it to \({cut}\)"):
+            check(Prompt.box(*box))
+
+
+@given(
+    height=st.integers(1, 3000),
+    width=st.integers(1, 3000),
+    share=st.tuples(*[st.floats(0, 1)] * 4),
+    profile=st.sampled_from([SAM, LITE_MEDSAM]),
+)
+def test_a_box_inside_the_picture_maps_inside_what_the_picture_fills(
+    height: int, width: int, share: tuple[float, float, float, float], profile: Profile
+) -> None:
+    square = 1024 if profile is SAM else 256
+    fit = letterbox(height, width, square, profile)
+    (x0, x1), (y0, y1) = sorted(share[:2]), sorted(share[2:])
+    corners = x0 * width, y0 * height, x1 * width, y1 * height
+    assume(corners[0] < corners[2] and corners[1] < corners[3])
+    prompt = Prompt.box(*corners)
+    check_prompt(prompt, fit, profile, "a model")
+    (found,) = decoder_inputs([prompt], fit, profile).coords
+    # LiteMedSAM scales by the long side: the short side's rounding is up to half a pixel off.
+    slack = 0.51 if profile is LITE_MEDSAM else 1e-3
+    assert (found >= 0).all()
+    assert (found <= [fit.resized_width + slack, fit.resized_height + slack]).all()
+    if profile is LITE_MEDSAM:
+        assert (found == np.trunc(found)).all()
+        assert found.max() <= 256
 
 
 class TestTokens:

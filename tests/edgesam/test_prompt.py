@@ -132,3 +132,11 @@ def test_a_prompt_keeps_what_it_was_given() -> None:
     assert prompts[1].mask_input.max() == 1
     with pytest.raises(AttributeError):
         prompts[0].corners = None  # type: ignore[misc]
+
+
+def test_a_prompt_cannot_be_changed() -> None:
+    prompt = Prompt([(1, 2)], [1], box=(0, 0, 4, 4), mask_input=np.zeros((256, 256), np.float32))
+    for part in (prompt.point_coords, prompt.point_labels, prompt.corners, prompt.mask_input):
+        assert part is not None
+        with pytest.raises(ValueError, match="read-only"):
+            part[...] = 0

@@ -27,7 +27,6 @@ NAMES = [
     "Prompt",
     "PromptError",
     "Sam",
-    "VolumeError",
     "Window",
     "__version__",
     "load",

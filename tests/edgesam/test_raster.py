@@ -19,6 +19,7 @@ import numpy.typing as npt
 import PIL.Image
 import pytest
 
+from edgesam.commands import main
 from edgesam.errors import ImageError
 from edgesam.formats import read, write_mask, write_picture
 
@@ -119,6 +120,15 @@ def put(folder: Path, data: bytes, name: str = "picture") -> Path:
     path = folder / name
     path.write_bytes(data)
     return path
+
+
+def refusal(path: Path) -> ImageError | None:
+    """What `read` says of a file, if it does not read it."""
+    try:
+        read(path)
+    except ImageError as error:
+        return error
+    return None
 
 
 def check(path: Path, want: Pixels) -> None:
@@ -379,6 +389,34 @@ def test_volumes_are_not_read_yet(tmp_path: Path, head: bytes) -> None:
     for data in (head, gzip.compress(head)):
         with pytest.raises(ImageError, match="volumes are not read yet"):
             read(put(tmp_path, data))
+
+
+def plant(data: bytes, place: int, secret: bytes) -> bytes:
+    """A little-endian TIFF whose directory entry number ``place`` holds a text instead."""
+    (start,) = struct.unpack_from("<L", data, 4)
+    at = start + 2 + 12 * place
+    text = struct.pack("<HLL", 2, len(secret), len(data))
+    return data[: at + 2] + text + data[at + 12 :] + secret
+
+
+def test_no_tag_is_quoted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Neither by the command that tells most, nor in the errors that a caller could follow."""
+    chunk = png_bytes(RGB8).replace(b"IDAT", b"SECR")
+    whole = [tiff_bytes(pixels, t274=1) for pixels in (RGB8, RGB16)]
+    planted = [plant(data, k, b"SECRET^NAME\0") for data in whole for k in range(12)]
+    for data in (*planted, chunk):
+        path = put(tmp_path, data)
+        words = ["segment", path, "--model", tmp_path / "none", "-o", tmp_path / "a.png"]
+        assert main([*map(str, words), "--box", "0,0,2,2", "-vv"]) == 1
+        if error := refusal(path):
+            assert "SECR" not in str(error)
+            assert error.__cause__ is error.__context__ is None
+    told = capfd.readouterr()
+    assert "Traceback" in told.err
+    for text in (told.out, told.err, caplog.text):
+        assert "SECR" not in text
 
 
 def test_pillows_bomb_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -316,6 +316,9 @@ class TestLoad:
         )
 
     def test_options_reach_the_engine(self, make_bundle: Make, engine: Recording) -> None:
+        for wrong in (0, -1, 10**20):
+            with pytest.raises(ValueError, match="threads must be 1 to 1024"):
+                edgesam.load(make_bundle().path, engine=engine, threads=wrong)
         edgesam.load(make_bundle().path, engine=engine, device="moon", threads=3)
         assert engine.opened == {"precision": "fp32", "device": "moon", "threads": 3}
 
@@ -359,6 +362,12 @@ class TestLoad:
             edgesam.load(make_bundle().path, engine=Other())
 
 
+def passport(mean: float = 0.5, **more: Any) -> dict[str, Any]:
+    """A report whose figures hold a gate of 0.4."""
+    gate = {"mean": 0.4, "p5": 0.4, "worst": 0.4}
+    return {"mask_iou": {"mean": mean, "p5": mean, "worst": mean}, "gate": gate, **more}
+
+
 class TestPassport:
     def test_none_is_a_warning(self, make_bundle: Make, caplog: pytest.LogCaptureFixture) -> None:
         sam = edgesam.load(make_bundle().path, engine=FakeEngine())
@@ -375,7 +384,7 @@ class TestPassport:
         assert engine.opened == {}
 
     def test_one_is_kept(self, make_bundle: Make, caplog: pytest.LogCaptureFixture) -> None:
-        path = make_bundle(passport={"mask_iou": {"mean": 0.99987}}).path
+        path = make_bundle(passport=passport(0.99987)).path
         sam = edgesam.load(path, engine=FakeEngine(), require_passport=True)
         assert sam.passport is not None
         assert repr(sam) == "Sam(mobile-sam, fp32, fake:cpu, passport 0.9999)"
@@ -383,7 +392,7 @@ class TestPassport:
 
     def test_one_of_other_graphs_is_none(self, make_bundle: Make) -> None:
         other = {"image_encoder": "0" * 64, "mask_decoder": "1" * 64}
-        path = make_bundle(passport={"graphs": other, "mask_iou": {"mean": 1.0}}).path
+        path = make_bundle(passport=passport(1.0, graphs=other)).path
         assert edgesam.load(path, engine=FakeEngine()).passport is None
         with pytest.raises(BundleError, match="a passport was required"):
             edgesam.load(path, engine=FakeEngine(), require_passport=True)

@@ -170,6 +170,7 @@ class TestUsage:
             ["--point", "1,2,3,4"],
             ["--point", "x,y"],
             ["--box", "1,2,3,4", "--threads", "0"],
+            ["--box", "1,2,3,4", "--threads", "99999999999999999999"],
             ["--box", "1,2,3,4", "--frame", "first"],
         ],
     )
@@ -272,6 +273,23 @@ class TestPlaces:
     def test_a_model_that_is_not_here(self, picture: Path, out: Path, capsys: Capture) -> None:
         assert main(["segment", str(picture), "--box", "1,2,3,4", "-o", str(out)]) == 1
         assert "run: edgesam pull lite-medsam" in capsys.readouterr().err
+
+    def test_an_overlay_that_fails_does_not_lose_the_mask(
+        self, segment: Segment, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def fail(*_: object) -> None:
+            raise MemoryError
+
+        monkeypatch.setattr("edgesam.overlay.draw_overlay", fail)
+        assert segment("--box", "20,30,60,70", "--overlay", tmp_path / "o.png") == 1
+        assert pixels(out).any()
+
+    def test_a_prompt_is_refused_before_the_picture_is_embedded(
+        self, segment: Segment, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+    ) -> None:
+        monkeypatch.setattr("edgesam.Sam.embed", None)
+        assert segment("--box", "5000,5000,6000,6000") == 1
+        assert "is outside the picture" in capsys.readouterr().err
 
     def test_the_overlay(self, segment: Segment, tmp_path: Path, capsys: Capture) -> None:
         overlay = tmp_path / "overlay.png"

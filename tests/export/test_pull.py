@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -246,3 +247,13 @@ class TestExport:
 
     def test_an_unknown_profile_is_wrong_usage(self, tmp_path: Path) -> None:
         assert main(["export", "tiny", "-o", str(tmp_path / "mine"), "--profile", "x"]) == 2
+
+
+def test_export_goes_on_where_a_killed_one_stopped(checkpoint: Path, tmp_path: Path) -> None:
+    out = tmp_path / "mine"
+    (out / ".export-abc").mkdir(parents=True)
+    (out / "image_encoder.fp32.0123abcd.onnx").touch()
+    (out / ".edgesam-lock").touch()
+    os.utime(out / ".edgesam-lock", (0, 0))
+    assert main(["export", "tiny", "-o", str(out)]) == 0
+    assert open_bundle(out).manifest.model == "tiny"

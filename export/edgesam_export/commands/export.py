@@ -6,7 +6,7 @@ import argparse
 import json
 from pathlib import Path
 
-from edgesam.bundle import open_bundle
+from edgesam.bundle import left_by_export, open_bundle
 from edgesam.checkpoint_store import fetch
 from edgesam.commands.progress import Progress
 from edgesam.errors import BundleError, ExportError, ModelNotFound
@@ -70,8 +70,10 @@ def _check_place(out: Path) -> None:
     """
     if not out.absolute().parent.is_dir():
         raise ExportError(f"the folder {out.absolute().parent} does not exist: make it first")
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+    if not out.exists():
         return
+    if out.is_dir() and all(left_by_export(entry.name) for entry in out.iterdir()):
+        return  # empty, a bundle, or what a killed export left
     try:
         open_bundle(out)
     except BundleError as error:

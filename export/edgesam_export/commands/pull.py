@@ -83,9 +83,8 @@ def _flaw(bundle: Path) -> str:
             graphs = variant.image_encoder.sha256, variant.mask_decoder.sha256
             if variant.passport is None and shipped_passport(*graphs):
                 return "it lacks the passport that ships with this edgesam"
-            for file in (variant.image_encoder, variant.mask_decoder, variant.passport):
-                if file is not None:
-                    opened.verified(file)
+            for file in variant.files:
+                opened.verified(file)
     except (BundleError, ChecksumMismatch) as error:
         return str(error)
     return ""
