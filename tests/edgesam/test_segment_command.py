@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -304,7 +303,7 @@ class TestPlaces:
         assert pixels(out).shape == (80, 100)
         assert [p.name for p in out.parent.iterdir() if p.name.startswith(".")] == []
 
-    @pytest.mark.parametrize("step", ["replace", "fsync"])
+    @pytest.mark.parametrize("step", ["pathlib.Path.replace", "os.fsync"])
     def test_an_earlier_result_stays_when_the_disk_is_full(
         self,
         segment: Segment,
@@ -318,7 +317,7 @@ class TestPlaces:
         def full(*_: Any, **__: Any) -> Any:
             raise OSError(errno.ENOSPC, "No space left on device")
 
-        monkeypatch.setattr(os, step, full)
+        monkeypatch.setattr(step, full)
         assert segment("--box", "20,30,60,70") == 1
         assert "no space left" in capsys.readouterr().err
         assert out.read_bytes() == b"earlier"
