@@ -6,7 +6,6 @@ How bytes travel is the business of :mod:`edgesam.sources`. Nothing in a checkpo
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import logging
 import os
 import secrets
@@ -14,6 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from edgesam.digest import sha256_of
 from edgesam.errors import ChecksumMismatch, ModelNotFound
 from edgesam.home import home
 from edgesam.models import ModelSpec, PackageSource, UrlSource
@@ -115,12 +115,9 @@ def _flaw(path: Path, spec: ModelSpec) -> str:
     size = path.stat().st_size
     if size != spec.size:
         return f"it has {size:,} bytes instead of {spec.size:,}"
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    if digest.hexdigest() != spec.sha256:
-        return f"its sha256 is {digest.hexdigest()} instead of {spec.sha256}"
+    found = sha256_of(path)
+    if found != spec.sha256:
+        return f"its sha256 is {found} instead of {spec.sha256}"
     return ""
 
 

@@ -53,6 +53,14 @@ class Variant:
     passport: BundleFile | None
 
     @property
+    def graphs(self) -> dict[str, str]:
+        """Role -> sha256 of the graphs: what a parity report names."""
+        return {
+            "image_encoder": self.image_encoder.sha256,
+            "mask_decoder": self.mask_decoder.sha256,
+        }
+
+    @property
     def files(self) -> tuple[BundleFile, ...]:
         """All that are there."""
         graphs = (self.image_encoder, self.mask_decoder)

@@ -12,7 +12,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgesam.bundle import Bundle, sha256_of, write_bundle
+from edgesam.bundle import Bundle, write_bundle
+from edgesam.digest import sha256_of
 from edgesam.manifest import BundleFile, Manifest, Variant
 from edgesam.models import LITE_MEDSAM, MODELS, SAM
 from edgesam_bench.random_weights import random_state_dict

@@ -10,7 +10,6 @@ Exit codes: 0 done, 1 nothing could be measured, 2 usage.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -26,6 +25,7 @@ from edgesam_bench import machine
 from edgesam_bench.figures import Figures, iou, summarise
 from edgesam_bench.objects import find_objects
 from edgesam_bench.pictures import DEFAULT_FOLDER, Picture, read_manifest
+from edgesam_bench.results import write_results
 
 MOST_OBJECTS = 8
 MIN_AREA = 32
@@ -53,8 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.table:
             write_atomic(options.table, text.encode(), error=ParityError)
         if options.out:
-            content = json.dumps(report, indent=1) + "\n"
-            write_atomic(options.out, content.encode(), error=ParityError)
+            write_results(options.out, report)
     except EdgeSamError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -127,10 +126,7 @@ def _figures_of(model: str, results: Sequence[ObjectResult]) -> dict[str, Any]:
     modalities = sorted({r.modality for r in results})
     subsets = sorted({(r.modality, r.subset) for r in results})
     return {
-        "graphs": {
-            "image_encoder": variant.image_encoder.sha256,
-            "mask_decoder": variant.mask_decoder.sha256,
-        },
+        "graphs": variant.graphs,
         "all": _group(results),
         "by_modality": {m: _group([r for r in results if r.modality == m]) for m in modalities},
         "by_subset": {

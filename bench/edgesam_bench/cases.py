@@ -5,7 +5,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -40,6 +40,21 @@ class Case:
     labels: tuple[int, ...] = ()
     box: tuple[int, int, int, int] | None = None
     mask_input: str | None = None
+
+    def prompt(self, fed_back: NDArray[np.float32] | None) -> dict[str, NDArray[Any]]:
+        """The parts that are there, as keywords of edgesam's ``Prompt`` and of the reference.
+
+        Args:
+            fed_back: the (256, 256) logits that ``mask_input`` names, if it names any.
+        """
+        parts: dict[str, NDArray[Any]] = {}
+        if self.points:
+            parts |= {"points": np.array(self.points), "labels": np.array(self.labels)}
+        if self.box is not None:
+            parts["box"] = np.array(self.box)
+        if fed_back is not None:
+            parts["mask_input"] = fed_back
+        return parts
 
 
 def cases_of(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Literal
 import numpy as np
 
 import edgesam
+from edgesam.digest import sha256_of
 from edgesam.errors import ParityError
 from edgesam_bench.cases import Case
 from edgesam_bench.figures import iou, relative_l2
@@ -111,12 +111,7 @@ def compare(
         embedding = sam.embed(edgesam.read(_verified(picture, data)))
         answers = reference.answers(picture)
         for case, expected in answers:
-            prompt = edgesam.Prompt(
-                points=np.array(case.points, dtype=np.float64) if case.points else None,
-                labels=np.array(case.labels) if case.points else None,
-                box=case.box,
-                mask_input=answers.fed_back(case),
-            )
+            prompt = edgesam.Prompt(**case.prompt(answers.fed_back(case)))
             found = (
                 sam.segment(embedding, prompt),
                 *sam.segment(embedding, prompt, multimask=True),
@@ -160,6 +155,6 @@ def _verified(picture: ReferencePicture, data: Path) -> Path:
         raise ParityError(
             f"{path} is missing: the reference was made on it; name its folder with --data"
         )
-    if hashlib.sha256(path.read_bytes()).hexdigest() != picture.sha256:
+    if sha256_of(path) != picture.sha256:
         raise ParityError(f"{path} is not the picture the reference saw: its sha256 differs")
     return path

@@ -9,15 +9,14 @@ Exit codes: 0 the gate holds, 1 nothing could be compared, 2 usage, 3 the gate f
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import edgesam
-from edgesam.atomic import write_atomic
 from edgesam.bundle import Bundle, find_bundle
+from edgesam.commands import GATE
 from edgesam.errors import EdgeSamError, ParityError
 from edgesam_bench import machine
 from edgesam_bench.comparison import PictureResult, compare
@@ -25,8 +24,7 @@ from edgesam_bench.gate import Gate
 from edgesam_bench.pictures import DEFAULT_FOLDER
 from edgesam_bench.reference import Reference, read_reference
 from edgesam_bench.report import make_report, table
-
-FAILED = 3
+from edgesam_bench.results import write_results
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -52,11 +50,11 @@ def _run(options: argparse.Namespace) -> int:
         print(f"FAILED  {failure}")
     print("gate: failed" if failures else "gate: holds")
     if options.out:
-        _write(options.out, {**report, "quick": options.quick, "failures": failures})
+        write_results(options.out, {**report, "quick": options.quick, "failures": failures})
     if failures:
-        return FAILED
+        return GATE
     if options.passport:
-        _write(options.passport, report)
+        write_results(options.passport, report)
     return 0
 
 
@@ -84,10 +82,7 @@ def measure(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
         reference,
         Gate(),
         variant=name,
-        graphs={
-            "image_encoder": variant.image_encoder.sha256,
-            "mask_decoder": variant.mask_decoder.sha256,
-        },
+        graphs=variant.graphs,
         engine=engine,
         versions=machine.versions(),
         processor=machine.processor(),
@@ -115,11 +110,6 @@ def _same_weights(reference: Reference, bundle: Bundle) -> None:
 
 def _tell(picture: PictureResult) -> None:
     print(f"{picture.picture}: embedding {picture.embedding_error:.1e}", file=sys.stderr)
-
-
-def _write(path: Path, content: dict[str, Any]) -> None:
-    text = json.dumps(content, indent=1) + "\n"
-    write_atomic(path, text.encode(), error=ParityError)
 
 
 def _parser() -> argparse.ArgumentParser:

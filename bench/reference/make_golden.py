@@ -71,24 +71,11 @@ def make(model: Official, checkpoint: Path) -> Golden:
         pictures[name] = describe(pixels, model.embed(pixels))
         for case in golden.cases:
             if case.picture == name:
-                answer = model.answer(**prompts(case))
+                answer = model.answer(**case.prompt(fed_back(case)))
                 answers[case.name] = dataclasses.replace(answer, logits=sampled(answer.logits))
     return dataclasses.replace(
         golden, pictures=pictures, answers=[answers[case.name] for case in golden.cases]
     )
-
-
-def prompts(case: Case) -> dict[str, np.ndarray]:
-    """A case as the official code takes it."""
-    found: dict[str, np.ndarray] = {}
-    if case.points:
-        found["points"] = np.array(case.points)
-        found["labels"] = np.array(case.labels)
-    if case.box is not None:
-        found["box"] = np.array(case.box)
-    if case.mask_input is not None:
-        found["mask_input"] = fed_back(case)
-    return found
 
 
 def boxes() -> list[Case]:

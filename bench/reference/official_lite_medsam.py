@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 import stand_ins
 import torch
+from weights import load_weights
 
 from edgesam_bench.cases import Kind
 from edgesam_bench.reference import Answer
@@ -125,13 +126,7 @@ class OfficialLiteMedSam:
         return Network()
 
     def __init__(self, checkpoint: Path | Mapping[str, torch.Tensor]) -> None:
-        model = self.build()
-        state = checkpoint
-        if isinstance(state, Path):
-            state = torch.load(state, map_location="cpu", weights_only=True)
-        model.load_state_dict(state)
-        model.eval()
-        self.model = model
+        self.model = load_weights(self.build(), checkpoint)
 
     @torch.no_grad()
     def embed(self, image: np.ndarray) -> np.ndarray:

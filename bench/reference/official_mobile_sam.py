@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import stand_ins
 import torch
+from weights import load_weights
 
 from edgesam_bench.cases import KINDS
 from edgesam_bench.reference import Answer
@@ -36,16 +37,8 @@ class OfficialMobileSam:
         return sam_model_registry["vit_t"]()
 
     def __init__(self, checkpoint: Path | Mapping[str, torch.Tensor]) -> None:
-        model = self.build()
-        state = checkpoint
-        if isinstance(state, Path):
-            state = torch.load(state, map_location="cpu", weights_only=True)
-        model.load_state_dict(state)
-        # The builder called eval() before there were weights, and TinyViT's attention caches its
-        # bias in eval(): without this second call it would predict with the initial zeros.
-        model.eval()
-        self.model = model
-        self._predictor = SamPredictor(model)
+        self.model = load_weights(self.build(), checkpoint)
+        self._predictor = SamPredictor(self.model)
 
     def embed(self, image: np.ndarray) -> np.ndarray:
         """Sets the picture, (H, W, 3) uint8 RGB; returns (1, 256, 64, 64) float32."""

@@ -14,7 +14,6 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import paths  # noqa: F401  makes edgesam_bench importable without installing it
 from official import OFFICIAL, Official, sha256, versions
 
@@ -104,15 +103,8 @@ def answer_all(model: Official, cases: list[Case]) -> list[Answer]:
     """In order, since a case may feed back what an earlier one found."""
     answers: dict[str, Answer] = {}
     for case in cases:
-        prompts: dict[str, np.ndarray] = {}
-        if case.points:
-            prompts["points"] = np.array(case.points)
-            prompts["labels"] = np.array(case.labels)
-        if case.box is not None:
-            prompts["box"] = np.array(case.box)
-        if case.mask_input is not None:
-            prompts["mask_input"] = answers[case.mask_input].logits[0]
-        answers[case.name] = model.answer(**prompts)
+        fed_back = answers[case.mask_input].logits[0] if case.mask_input else None
+        answers[case.name] = model.answer(**case.prompt(fed_back))
     return list(answers.values())
 
 

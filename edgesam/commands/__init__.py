@@ -164,6 +164,7 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True)
     # The options before a subcommand take no value, so its name is the first word.
     name = next((word for word in arguments if not word.startswith("-")), "")
+    # In the help ours come first, and no plug-in takes the name of one of them.
     known = _BUILTIN if name in _BUILTIN else {**_BUILTIN, **_plugins(), **_BUILTIN}
     if name in known:
         _add(subparsers, _load(known[name]))

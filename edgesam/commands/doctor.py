@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import Literal
 
 from edgesam import __version__
-from edgesam.bundle import open_bundle, sha256_of
+from edgesam.bundle import open_bundle
 from edgesam.commands.models import engine_rows
+from edgesam.digest import sha256_of
 from edgesam.errors import BundleError, ImageError
 from edgesam.home import home
 from edgesam.models import DEFAULT_MODEL, MODELS
@@ -185,7 +186,7 @@ def _flaw(path: Path) -> str:
         bundle = open_bundle(path)
         for variant in bundle.variants.values():
             for file in variant.files:
-                if file is not None and sha256_of(path / file.file) != file.sha256:
+                if sha256_of(path / file.file) != file.sha256:
                     return f"{file.file} is not the file that was written (its sha256 differs)"
     except BundleError as error:
         return str(error)

@@ -13,7 +13,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from edgesam.bundle import Bundle, sha256_of, write_bundle
+from edgesam.bundle import Bundle, write_bundle
+from edgesam.digest import sha256_of
 from edgesam.errors import BundleError, ExportError
 from edgesam.manifest import BundleFile, Manifest, Variant
 from edgesam.models import MODELS, PROFILES, ModelSpec, Profile

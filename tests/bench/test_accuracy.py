@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 import edgesam
+from edgesam.manifest import BundleFile, Variant
 from edgesam_bench import accuracy
 
 
@@ -49,9 +50,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "image,mask,modality,subset,labels,source,source_path,licence\n"
         "i.png,m.png,ct,invented,1|2,,,\n"
     )
-    graphs = SimpleNamespace(
-        image_encoder=SimpleNamespace(sha256="e"), mask_decoder=SimpleNamespace(sha256="d")
-    )
+    graphs = Variant(BundleFile("e", "e", 1), BundleFile("d", "d", 1), None)
     bundle = SimpleNamespace(variant=lambda _: ("fp32", graphs))
     monkeypatch.setattr(accuracy, "find_bundle", lambda _: bundle)
     monkeypatch.setattr(edgesam, "load", lambda *_, **__: BoxFiller())

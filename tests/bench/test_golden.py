@@ -77,12 +77,7 @@ def test_edgesam_agrees(golden: Golden, monkeypatch: pytest.MonkeyPatch) -> None
             for case, answer in zip(golden.cases, golden.answers, strict=True):
                 if case.picture != name:
                     continue
-                prompt = edgesam.Prompt(
-                    points=case.points or None,
-                    labels=case.labels or None,
-                    box=case.box,
-                    mask_input=fed_back(case),
-                )
+                prompt = edgesam.Prompt(**case.prompt(fed_back(case)))
                 four = [
                     sam.segment(embedding, prompt),
                     *sam.segment(embedding, prompt, multimask=True),

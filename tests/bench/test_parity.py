@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 import edgesam
+from edgesam.manifest import BundleFile, Variant
 from edgesam_bench import parity
 from edgesam_bench.cases import Case
 from edgesam_bench.comparison import compare
@@ -120,12 +121,12 @@ class Parrot:
 
 def use(monkeypatch: pytest.MonkeyPatch, sam: Parrot, sha256: str = SHA256) -> None:
     graphs = {
-        role: SimpleNamespace(sha256=role[:1] * 64) for role in ("image_encoder", "mask_decoder")
+        role: BundleFile(role, role[:1] * 64, 1) for role in ("image_encoder", "mask_decoder")
     }
     bundle = SimpleNamespace(
         path=Path("bundle"),
         manifest=SimpleNamespace(checkpoint_sha256=sha256),
-        variant=lambda _: ("fp32", SimpleNamespace(**graphs)),
+        variant=lambda _: ("fp32", Variant(**graphs, passport=None)),
     )
     monkeypatch.setattr(parity, "find_bundle", lambda _: bundle)
     monkeypatch.setattr(edgesam, "load", lambda *_, **__: sam)

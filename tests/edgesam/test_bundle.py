@@ -17,7 +17,8 @@ import pytest
 
 import edgesam
 from edgesam import BundleError, ChecksumMismatch, ModelNotFound, bundle
-from edgesam.bundle import MANIFEST, Bundle, find_bundle, open_bundle, sha256_of, write_bundle
+from edgesam.bundle import MANIFEST, Bundle, find_bundle, open_bundle, write_bundle
+from edgesam.digest import sha256_of
 from edgesam.engines.fake import FakeEngine
 from edgesam.home import bundle_path
 from edgesam.manifest import BundleFile

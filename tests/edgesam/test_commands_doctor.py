@@ -16,8 +16,9 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid
 
 import edgesam.engines
-from edgesam.bundle import sha256_of, write_bundle
+from edgesam.bundle import write_bundle
 from edgesam.commands import doctor, main
+from edgesam.digest import sha256_of
 from edgesam.engines.ort import OnnxRuntime
 from edgesam.home import bundle_path
 from edgesam.manifest import BundleFile, Manifest, Variant

@@ -20,7 +20,8 @@ import pytest
 from numpy.typing import NDArray
 
 from edgesam import BundleError, ExportError
-from edgesam.bundle import MANIFEST, Bundle, open_bundle, sha256_of
+from edgesam.bundle import MANIFEST, Bundle, open_bundle
+from edgesam.digest import sha256_of
 from edgesam.models import LITE_MEDSAM, MODELS, SAM
 from edgesam_export import export_bundle, exporter
 from edgesam_export.graphs import mask_decoder, tiny_vit

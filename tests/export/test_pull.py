@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 import edgesam_export
-from edgesam.bundle import Bundle, open_bundle, sha256_of, write_bundle
+from edgesam.bundle import Bundle, open_bundle, write_bundle
 from edgesam.checkpoint_store import checkpoint_path
 from edgesam.commands import main
+from edgesam.digest import sha256_of
 from edgesam.errors import ExportError
 from edgesam.home import bundle_path
 from edgesam.manifest import BundleFile, Manifest, Variant

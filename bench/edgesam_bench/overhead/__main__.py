@@ -17,16 +17,16 @@ from typing import Any
 
 from PIL import Image
 
-from edgesam.atomic import write_atomic
 from edgesam.bundle import find_bundle
+from edgesam.commands import GATE
 from edgesam.errors import ParityError
 from edgesam_bench import machine
 from edgesam_bench.overhead import task
 from edgesam_bench.phantoms import draw
+from edgesam_bench.results import write_results
 
 HERE = Path(task.__file__).parent
 MODELS = ("lite-medsam", "mobile-sam")
-FAILED = 3
 # The script resizes and normalises a little differently (Pillow's box filter): areas, in parts.
 _SAME_WORK = 0.02
 LIMITS = {"start_to_mask": 1.15, "click": 1.10, "peak_memory": 1.10, "import_seconds": 0.2}
@@ -52,9 +52,8 @@ def main() -> int:
             report["models"][model] = _compare(model, picture, options.rounds)
     _tell(report)
     if options.out:
-        content = json.dumps(report, indent=2) + "\n"
-        write_atomic(options.out, content.encode(), error=ParityError)
-    return FAILED if _above_limits(report) else 0
+        write_results(options.out, report)
+    return GATE if _above_limits(report) else 0
 
 
 def _compare(model: str, picture: Path, rounds: int) -> dict[str, Any]:
