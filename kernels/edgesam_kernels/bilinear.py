@@ -7,6 +7,7 @@ between. Knows nothing of models: it is told the three sizes.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import lru_cache
 from typing import NamedTuple
 
@@ -16,6 +17,17 @@ from numpy.typing import NDArray
 # Output rows per product. So small that BLAS stays on the calling thread, where it would otherwise
 # wake threads that fight the engine's own; and few floats are alive beside the boolean mask.
 _STRIP = 16
+
+
+class MeasuredMask(NamedTuple):
+    """A mask, and how many pixels a stricter and a laxer threshold would leave it.
+
+    ``above / below`` is what segment-anything calls the stability score.
+    """
+
+    mask: NDArray[np.bool_]  # (rows, columns): the logits above 0
+    above: int  # pixels above +offset
+    below: int  # pixels above -offset
 
 
 class _Strip(NamedTuple):
@@ -41,15 +53,54 @@ def threshold_mask(
     Returns:
         (rows, columns) bool.
     """
+    mask = np.empty(size, np.bool_)
+    for rows, values in _resized(logits, square, crop, size):
+        np.greater(values, 0.0, out=mask[rows])
+    return mask
+
+
+def measure_mask(
+    logits: NDArray[np.float32],
+    square: int,
+    crop: tuple[int, int],
+    size: tuple[int, int],
+    offset: float,
+) -> MeasuredMask:
+    """:func:`threshold_mask` of the same four, with counts at two more thresholds.
+
+    Args:
+        offset: how far from zero to count: segment-anything's ``stability_score_offset``.
+    """
+    mask = np.empty(size, np.bool_)
+    above = below = 0
+    for rows, values in _resized(logits, square, crop, size):
+        np.greater(values, 0.0, out=mask[rows])
+        above += int(np.count_nonzero(values > offset))
+        below += int(np.count_nonzero(values > -offset))
+    return MeasuredMask(mask, above, below)
+
+
+def resize_logits(
+    logits: NDArray[np.float32], square: int, crop: tuple[int, int], size: tuple[int, int]
+) -> NDArray[np.float32]:
+    """The logits themselves at the picture's size, of the same four: (rows, columns) float32."""
+    result = np.empty(size, np.float32)
+    for rows, values in _resized(logits, square, crop, size):
+        result[rows] = values
+    return result
+
+
+def _resized(
+    logits: NDArray[np.float32], square: int, crop: tuple[int, int], size: tuple[int, int]
+) -> Iterator[tuple[slice, NDArray[np.float32]]]:
+    """The logits at the picture's size, some rows at a time: (n, columns) float32."""
     wide = np.empty((size[1], logits.shape[0]), np.float32)
     across = np.ascontiguousarray(logits.T)
     for rows, low, high, weights in _axis(logits.shape[1], square, crop[1], size[1]):
         np.matmul(weights, across[low:high], out=wide[rows])
     wide = np.ascontiguousarray(wide.T)
-    mask = np.empty(size, np.bool_)
     for rows, low, high, weights in _axis(logits.shape[0], square, crop[0], size[0]):
-        np.greater(weights @ wide[low:high], 0.0, out=mask[rows])
-    return mask
+        yield rows, weights @ wide[low:high]
 
 
 @lru_cache(maxsize=32)

@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from edgesam_kernels.bilinear import threshold_mask
+from edgesam_kernels.bilinear import measure_mask, threshold_mask
 
 
 def interpolate(source: NDArray[np.float64], height: int, width: int) -> NDArray[np.float64]:
@@ -68,6 +68,30 @@ def test_equals_the_two_steps(
     assert mask.dtype == np.bool_
     decided = np.abs(expected) > 1e-5  # closer to zero, float32 may fall on either side
     np.testing.assert_array_equal(mask[decided], expected[decided] > 0)
+
+
+@settings(deadline=None, max_examples=100)
+@example((8, 32, (32, 21), (50, 33), 1), 0.25)
+@given(cases(), st.sampled_from([0.0, 0.1, 0.25, 0.6, 2.0]))
+def test_counts_two_more_thresholds(
+    case: tuple[int, int, tuple[int, int], tuple[int, int], int], offset: float
+) -> None:
+    low, square, crop, size, seed = case
+    logits = draw(low, seed)
+    measured = measure_mask(logits, square, crop, size, offset)
+    np.testing.assert_array_equal(measured.mask, threshold_mask(logits, square, crop, size))
+    expected = two_steps(logits, square, crop, size)
+    for count, threshold in [(measured.above, offset), (measured.below, -offset)]:
+        assert isinstance(count, int)
+        assert (expected > threshold + 1e-5).sum() <= count <= (expected > threshold - 1e-5).sum()
+
+
+def test_counts_are_strict() -> None:
+    logits = np.zeros((8, 8), np.float32)
+    assert measure_mask(logits, 16, (16, 16), (10, 10), 0.0)[1:] == (0, 0)
+    assert measure_mask(logits + 1, 16, (16, 16), (10, 10), 1.0)[1:] == (0, 100)
+    assert measure_mask(logits - 1, 16, (16, 16), (10, 10), 1.0)[1:] == (0, 0)
+    assert measure_mask(logits + 2, 16, (16, 16), (10, 10), 1.0)[1:] == (100, 100)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (700, 300), (1, 2000), (3000, 1)])
