@@ -30,7 +30,8 @@ logger = logging.getLogger("edgesam")
 MANIFEST = "manifest.json"
 # What an exporter leaves in a bundle's folder, whether it finishes or is killed.
 _OURS = re.compile(
-    r"(image_encoder|mask_decoder|passport)\.\w+\.[0-9a-f]{8}\.(onnx|json)|\.edgesam-\w+\.tmp"
+    r"(image_encoder|mask_decoder|passport)\.\w+\.[0-9a-f]{8}\.(onnx|data|json)"
+    r"|\.edgesam-\w+\.tmp"
 )
 _SCRATCH = re.compile(r"\.export-\w+")
 
@@ -177,13 +178,22 @@ def _place(path: Path, manifest: Manifest, files: dict[str, Path]) -> None:
         for name, source in files.items():
             if not (path / name).exists():
                 added.append(path / name)
-            source.replace(path / name)
+            _move(source, path / name)
         write_atomic(path / MANIFEST, manifest.to_json().encode(), error=BundleError)
     except (OSError, BundleError):
         for file_path in added:
             with contextlib.suppress(OSError):
                 file_path.unlink(missing_ok=True)
         raise
+
+
+def _move(source: Path, target: Path) -> None:
+    """Put a file in its place; on Windows none can take the place of one that an engine reads."""
+    try:
+        source.replace(target)
+    except PermissionError:
+        if not target.exists() or sha256_of(target) != sha256_of(source):
+            raise
 
 
 def _sweep(path: Path, manifest: Manifest) -> None:

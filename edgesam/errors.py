@@ -8,6 +8,7 @@
     ├── PrecisionMismatch    what an engine really runs is not what the bundle says
     ├── PromptError          a prompt that cannot be meant, or that the model does not take
     ├── ImageError           pixels or an image file that cannot be used
+    ├── OutOfMemory          a model or a picture that does not fit into free memory (MemoryError)
     ├── ExportError          a checkpoint that cannot be read or turned into graphs
     └── ParityError          results differ from the reference, or cannot be compared with it
 
@@ -46,6 +47,10 @@ class PromptError(EdgeSamError):
 
 class ImageError(EdgeSamError):
     """Pixels, or a file of pixels, that cannot be used."""
+
+
+class OutOfMemory(EdgeSamError, MemoryError):
+    """A model or a picture that does not fit into this machine's free memory."""
 
 
 class ExportError(EdgeSamError):

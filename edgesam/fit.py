@@ -1,7 +1,7 @@
 """Where a picture lies in a model's square, and both ways between them. Knows only geometry.
 
-Coordinates are (x, y) with x to the right; pixel (0, 0) is the top left one. The picture sits in
-the square's top left corner, padding is at the bottom and the right.
+Coordinates are (x, y) with x to the right; pixel (0, 0) is the top left one. The picture fills the
+square, or sits in its top left corner with padding at the bottom and the right.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from edgesam.errors import ImageError
 
 @dataclass(frozen=True)
 class Fit:
-    """The letterbox of one picture size in one model's square.
+    """The place of one picture size in one model's square.
 
     Attributes:
         height: of the picture, in pixels.
@@ -53,8 +53,7 @@ class Fit:
         Raises:
             ImageError: a side is zero or negative.
         """
-        if height < 1 or width < 1:
-            raise ImageError(f"a picture of {width} x {height} pixels has nothing to segment")
+        _check(height, width)
         scale = square * 1.0 / max(height, width)
         rows = max(1, int(height * scale + 0.5))
         columns = max(1, int(width * scale + 0.5))
@@ -68,6 +67,34 @@ class Fit:
             scale_y=rows / height if per_axis else scale,
         )
 
+    @classmethod
+    def stretch(cls, height: int, width: int, square: int) -> Fit:
+        """Both sides become the square's, whatever the aspect: there is no padding.
+
+        Raises:
+            ImageError: a side is zero or negative.
+        """
+        _check(height, width)
+        return cls(
+            height=height,
+            width=width,
+            square=square,
+            resized_height=square,
+            resized_width=square,
+            scale_x=square / width,
+            scale_y=square / height,
+        )
+
+    def cells(self, side: int) -> tuple[int, int]:
+        """Rows and columns that the picture fills in the square seen as ``side`` by ``side`` cells.
+
+        That is where it lies in low-resolution logits; rounded, and at least one.
+        """
+        return (
+            max(1, round(self.resized_height * side / self.square)),
+            max(1, round(self.resized_width * side / self.square)),
+        )
+
     def to_square(self, points: ArrayLike) -> NDArray[np.float64]:
         """Points (..., 2) in pixels of the picture -> pixels of the square."""
         return np.asarray(points, np.float64) * self._scale
@@ -79,3 +106,8 @@ class Fit:
     @property
     def _scale(self) -> NDArray[np.float64]:
         return np.array([self.scale_x, self.scale_y])
+
+
+def _check(height: int, width: int) -> None:
+    if height < 1 or width < 1:
+        raise ImageError(f"a picture of {width} x {height} pixels has nothing to segment")

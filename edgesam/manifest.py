@@ -11,13 +11,13 @@ from typing import Any, TypeVar, get_args, get_type_hints
 from edgesam.errors import BundleError
 from edgesam.models import Profile, PromptKind
 
-SCHEMA = 1
+SCHEMA = 2
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _CHOICES = {
     name: get_args(get_type_hints(Profile)[name])
-    for name in ("resize", "normalization", "prompt_scale")
+    for name in ("layout", "resize", "normalization", "prompt_scale", "mask_from")
 }
 
 T = TypeVar("T")
@@ -45,26 +45,30 @@ class Variant:
     Attributes:
         image_encoder: picture -> embedding.
         mask_decoder: embedding and prompts -> logits.
+        weights: the image encoder's, where they do not lie inside its graph's file.
         passport: the parity report that measured these graphs, or None.
     """
 
     image_encoder: BundleFile
     mask_decoder: BundleFile
+    weights: BundleFile | None
     passport: BundleFile | None
 
     @property
     def graphs(self) -> dict[str, str]:
         """Role -> sha256 of the graphs: what a parity report names."""
-        return {
-            "image_encoder": self.image_encoder.sha256,
-            "mask_decoder": self.mask_decoder.sha256,
+        named = {
+            "image_encoder": self.image_encoder,
+            "mask_decoder": self.mask_decoder,
+            "weights": self.weights,
         }
+        return {role: file.sha256 for role, file in named.items() if file is not None}
 
     @property
     def files(self) -> tuple[BundleFile, ...]:
         """All that are there."""
-        graphs = (self.image_encoder, self.mask_decoder)
-        return graphs if self.passport is None else (*graphs, self.passport)
+        named = (self.image_encoder, self.mask_decoder, self.weights, self.passport)
+        return tuple(file for file in named if file is not None)
 
 
 @dataclass(frozen=True)
@@ -73,25 +77,34 @@ class Manifest:
 
     Attributes:
         model: the known model's name, or the checkpoint's file name.
-        architecture: of the encoder (``tiny-vit``).
+        architecture: of the encoder (``tiny-vit``, ``vit``).
         image_size: side of the square input, in pixels.
+        grid: side of the embedding, in tokens; low-resolution logits have four times as many.
         profile: preprocessing, whole: a bundle does not depend on a later edgesam's table.
         profile_assumed: the profile was the family's default, nothing vouched for it.
         checkpoint_sha256: of the file the graphs were written from.
         licence: SPDX identifier of the weights, or ``unknown``.
         builder: name and version of what wrote the bundle.
+        working_memory: bytes that encoding a picture surely takes beside the weights, on a CPU.
         variants: by name: ``fp32``.
     """
 
     model: str
     architecture: str
     image_size: int
+    grid: int
     profile: Profile
     profile_assumed: bool
     checkpoint_sha256: str
     licence: str
     builder: str
+    working_memory: int
     variants: dict[str, Variant]
+
+    @property
+    def low_resolution(self) -> int:
+        """Side of the low-resolution logits."""
+        return 4 * self.grid
 
     def to_json(self) -> str:
         """The manifest's text: the same for the same manifest."""
@@ -113,9 +126,13 @@ class Manifest:
         schema = values.pop("schema", None) if isinstance(values, dict) else None
         if type(schema) is not int or schema < 1:
             raise BundleError(f"{where} is not the manifest of an edgesam bundle")
+        if schema < SCHEMA:
+            raise BundleError(
+                f"{where} has schema {schema}, an earlier edgesam's: pull or export it again"
+            )
         if schema > SCHEMA:
             raise BundleError(
-                f"{where} has schema {schema}, this edgesam reads up to {SCHEMA}: update edgesam, "
+                f"{where} has schema {schema}, this edgesam reads {SCHEMA}: update edgesam, "
                 "or export the bundle with this version"
             )
         try:
@@ -127,20 +144,22 @@ class Manifest:
 
 def _manifest(values: dict[str, Any]) -> Manifest:
     _exactly(values, Manifest)
-    size = _typed(values, "image_size", int)
-    if size < 1:
-        raise ValueError(f"image_size is {size}")
+    for name, least in (("image_size", 1), ("grid", 1), ("working_memory", 0)):
+        if _typed(values, name, int) < least:
+            raise ValueError(f"{name} is {values[name]}")
     return Manifest(
         model=_typed(values, "model", str),
         architecture=_typed(values, "architecture", str),
-        image_size=size,
+        image_size=values["image_size"],
+        grid=values["grid"],
         profile=_profile(_typed(values, "profile", dict)),
         profile_assumed=_typed(values, "profile_assumed", bool),
         checkpoint_sha256=_sha256(values, "checkpoint_sha256"),
         licence=_typed(values, "licence", str),
         builder=_typed(values, "builder", str),
+        working_memory=_typed(values, "working_memory", int),
         variants={
-            name: _variant(_typed(values["variants"], name, dict))
+            name: _variant(_typed(values["variants"], name, dict), name)
             for name in _typed(values, "variants", dict)
         },
     )
@@ -151,29 +170,42 @@ def _profile(values: dict[str, Any]) -> Profile:
     for name, choices in _CHOICES.items():
         if values[name] not in choices:
             raise ValueError(f"{name} is {values[name]!r}, not one of {', '.join(choices)}")
+    if values["mask_from"] == "probabilities" and values["layout"] != "stretch":
+        raise ValueError("mask_from is probabilities, which leaves no place for padding")
     kinds = _typed(values, "prompt_kinds", list)
     if not kinds or not all(kind in get_args(PromptKind) for kind in kinds):
         raise ValueError(f"prompt_kinds is {kinds}")
     return Profile(
         name=_typed(values, "name", str),
+        layout=values["layout"],
         resize=values["resize"],
         normalization=values["normalization"],
         mean=_channels(values, "mean", least=-1e6),
         std=_channels(values, "std", least=1e-6),
         prompt_scale=values["prompt_scale"],
         truncate_boxes=_typed(values, "truncate_boxes", bool),
+        mask_from=values["mask_from"],
         prompt_kinds=frozenset(kinds),
     )
 
 
-def _variant(values: dict[str, Any]) -> Variant:
+def _variant(values: dict[str, Any], variant: str) -> Variant:
     _exactly(values, Variant)
-    passport = values["passport"]
+    weights = _file_or_none(values, "weights")
+    # The graph names the file by this name and the engine reads that one: no other may be checked.
+    wanted = weights and f"image_encoder.{variant}.{weights.sha256[:8]}.data"
+    if weights is not None and weights.file != wanted:
+        raise ValueError(f"weights are in {weights.file}, not {wanted}")
     return Variant(
         image_encoder=_file(_typed(values, "image_encoder", dict)),
         mask_decoder=_file(_typed(values, "mask_decoder", dict)),
-        passport=None if passport is None else _file(_typed(values, "passport", dict)),
+        weights=weights,
+        passport=_file_or_none(values, "passport"),
     )
+
+
+def _file_or_none(values: dict[str, Any], name: str) -> BundleFile | None:
+    return None if values[name] is None else _file(_typed(values, name, dict))
 
 
 def _file(values: dict[str, Any]) -> BundleFile:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from edgesam.bundle import Bundle, write_bundle
 from edgesam.digest import sha256_of
 from edgesam.manifest import BundleFile, Manifest, Variant
-from edgesam.models import LITE_MEDSAM, MODELS, SAM
+from edgesam.models import MODELS
 from edgesam_bench.random_weights import random_state_dict
 
 StateDict = dict[str, NDArray[Any]]
@@ -114,12 +114,14 @@ def make_bundle(tmp_path: Path) -> Callable[..., Bundle]:
             model=model,
             architecture=spec.architecture,
             image_size=spec.image_size,
-            profile=LITE_MEDSAM if model == "lite-medsam" else SAM,
+            grid=64,
+            profile=spec.profile,
             profile_assumed=False,
             checkpoint_sha256="0" * 64,
             licence="Apache-2.0",
             builder="edgesam 0",
-            variants={"fp32": Variant(encoder, decoder, report)},
+            working_memory=0,
+            variants={"fp32": Variant(encoder, decoder, None, report)},
         )
         bundle = write_bundle(tmp_path / name, manifest, files)
         work.rmdir()

@@ -6,12 +6,10 @@ import logging
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
-
-from numpy.typing import NDArray
 
 from edgesam.bundle import Bundle, write_bundle
 from edgesam.digest import sha256_of
@@ -20,10 +18,9 @@ from edgesam.manifest import BundleFile, Manifest, Variant
 from edgesam.models import MODELS, PROFILES, ModelSpec, Profile
 from edgesam_bench.passports import shipped_passport
 from edgesam_export import BUILDER
-from edgesam_export.architecture import recognise
-from edgesam_export.checkpoint import Checkpoint, read_checkpoint
-from edgesam_export.graphs import mask_decoder, tiny_vit
-from edgesam_export.graphs.tiny_vit import TinyViT
+from edgesam_export.architecture import build, recognise
+from edgesam_export.checkpoint import read_checkpoint
+from edgesam_export.graphs.net import Net
 from edgesam_export.verify import verify_graph
 
 logger = logging.getLogger("edgesam")
@@ -31,8 +28,6 @@ logger = logging.getLogger("edgesam")
 _ABANDONED = 3600.0  # seconds: an export takes seconds, a large one on a slow disk minutes
 
 Progress = Callable[[str], None]
-
-_PARTS = ("image_encoder.", "prompt_encoder.", "mask_decoder.")
 
 
 def export_bundle(
@@ -66,19 +61,22 @@ def export_bundle(
         sha256 = sha256_of(checkpoint)
         known = next((spec for spec in MODELS.values() if spec.sha256 == sha256), None)
         name, found = recognise(weights.shapes, arch, checkpoint.name)
-        chosen, assumed = _profile(known, profile, found.image_size, checkpoint.name)
+        chosen, assumed = _profile(known, profile, name, found.image_size, checkpoint.name)
+        nets = build(name, found, weights, weights.shapes, checkpoint.name)
         with _scratch(out) as scratch:
             files: dict[str, Path] = {}
-            variant = _write_variant(found, weights, scratch, checkpoint.name, files, progress)
+            variant = _write_variant(nets, scratch, files, progress)
             manifest = Manifest(
                 model=known.name if known else model or checkpoint.stem,
                 architecture=name,
                 image_size=found.image_size,
+                grid=found.grid,
                 profile=chosen,
                 profile_assumed=assumed,
                 checkpoint_sha256=sha256,
                 licence=known.licence if known else "unknown",
                 builder=BUILDER,
+                working_memory=found.working_memory,
                 variants={"fp32": variant},
             )
             return write_bundle(out, manifest, files)
@@ -108,80 +106,39 @@ def _scratch(out: Path) -> Iterator[Path]:
 
 
 def _write_variant(
-    found: TinyViT,
-    weights: Checkpoint,
-    scratch: Path,
-    where: str,
-    files: dict[str, Path],
-    progress: Progress,
+    nets: tuple[Net, Net], scratch: Path, files: dict[str, Path], progress: Progress
 ) -> Variant:
     """Graphs, checked, and the passport that ships for them; each noted in ``files``."""
     progress("writing the graphs")
-    encoder, decoder = _write_graphs(found, weights, scratch, where)
+    paths = [scratch / f"{role}.fp32.onnx" for role in ("image_encoder", "mask_decoder")]
+    beside, within = (net.save(path) for net, path in zip(nets, paths, strict=True))
+    if within is not None:
+        raise ExportError(f"the mask decoder's weights are too many for its file: {within.name}")
     progress("checking the graphs")
-    verify_graph(encoder)
-    verify_graph(decoder)
-    graphs = _enter(encoder, files), _enter(decoder, files)
-    report = shipped_passport(*(graph.sha256 for graph in graphs))
+    for path in paths:
+        verify_graph(path)
+    encoder, decoder = (_enter(path, files) for path in paths)
+    weights = None if beside is None else _enter(beside, files)
+    variant = Variant(encoder, decoder, weights, passport=None)
+    report = shipped_passport(variant.graphs)
     if report is None:
-        return Variant(*graphs, passport=None)
+        return variant
     passport = scratch / "passport.fp32.json"
     passport.write_bytes(report)
-    return Variant(*graphs, passport=_enter(passport, files))
-
-
-def _write_graphs(
-    found: TinyViT, weights: Checkpoint, scratch: Path, where: str
-) -> tuple[Path, Path]:
-    encoder, decoder = scratch / "image_encoder.fp32.onnx", scratch / "mask_decoder.fp32.onnx"
-    noted = _Noted(weights)
-    try:
-        tiny_vit.write(found, noted, encoder)
-        mask_decoder.write(noted, found.image_size, decoder)
-    except KeyError as error:
-        raise ExportError(f"{where} lacks the tensor {error.args[0]}") from None
-    except (IndexError, ValueError) as error:
-        raise ExportError(f"{where} has a tensor of an unexpected shape: {error}") from error
-    # A tensor that no layer took: another network under the same names, or LoRA not yet merged.
-    ours = (key for key in weights if key.startswith(_PARTS) and not tiny_vit.UNUSED.fullmatch(key))
-    if rest := [key for key in ours if key not in noted.asked]:
-        raise ExportError(
-            f"{where} holds more than this network: {len(rest)} of its tensors have no place in "
-            f"it, the first is {rest[0]}"
-        )
-    return encoder, decoder
-
-
-class _Noted(Mapping[str, NDArray[Any]]):
-    """A checkpoint that notes which of its tensors were asked for."""
-
-    def __init__(self, weights: Checkpoint) -> None:
-        self._weights = weights
-        self.asked: set[str] = set()
-
-    def __getitem__(self, key: str) -> NDArray[Any]:
-        self.asked.add(key)
-        return self._weights[key]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._weights)
-
-    def __len__(self) -> int:
-        return len(self._weights)
+    return replace(variant, passport=_enter(passport, files))
 
 
 def _enter(path: Path, files: dict[str, Path]) -> BundleFile:
     """Name a finished file by its role and the start of its hash, and note where it lies."""
     sha256 = sha256_of(path)
-    role, _, rest = path.name.partition(".")
-    precision, _, suffix = rest.partition(".")
+    role, precision, *_, suffix = path.name.split(".")
     name = f"{role}.{precision}.{sha256[:8]}.{suffix}"
     files[name] = path
     return BundleFile(name, sha256, path.stat().st_size)
 
 
 def _profile(
-    known: ModelSpec | None, asked: str | None, image_size: int, where: str
+    known: ModelSpec | None, asked: str | None, arch: str, image_size: int, where: str
 ) -> tuple[Profile, bool]:
     """The preprocessing, and whether it is only the family's default."""
     if asked is not None and asked not in PROFILES:
@@ -195,9 +152,12 @@ def _profile(
         return known.profile, False
     if asked is not None:
         return PROFILES[asked], False
-    family = next((s.profile for s in MODELS.values() if s.image_size == image_size), None)
+    alike = (
+        s.profile for s in MODELS.values() if (s.architecture, s.image_size) == (arch, image_size)
+    )
+    family = next(alike, None)
     if family is None:
-        raise ExportError(f"{where} needs a profile: pass --profile with one of {[*PROFILES]}")
+        raise ExportError(f"{where} needs a profile: pass --profile {'|'.join(PROFILES)}")
     logger.warning(
         "%s is not a known checkpoint: profile %s is assumed; pass --profile to decide",
         where,

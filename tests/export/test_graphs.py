@@ -16,6 +16,7 @@ from edgesam.bundle import open_bundle
 from edgesam_bench.random_weights import random_state_dict, uniform
 from edgesam_export.graphs import mask_decoder, tiny_vit
 from edgesam_export.graphs.net import FLOAT, Net
+from edgesam_export.graphs.weights import Weights
 from edgesam_export.verify import verify_graph
 
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -32,7 +33,8 @@ def session(path: Path) -> Any:
 
 
 def run_net(net: Net, path: Path, output: Any, shape: tuple[int, ...], **inputs: Floats) -> Floats:
-    net.save(path, {"output": (output, shape)})
+    net.output("output", output, shape)
+    assert net.save(path) is None
     verify_graph(path)
     result: Floats = session(path).run(["output"], inputs)[0]
     assert result.shape == shape
@@ -67,7 +69,7 @@ class TestTinyViT:
     @pytest.mark.parametrize("window", [1, 2, 7, 14])
     def test_biases_are_numbered_as_the_official_code_does(self, window: int) -> None:
         biases = np.arange(3 * window**2, dtype=np.float32).reshape(3, -1)
-        net = Net("test", {"attention_biases": biases})
+        net = Net("test", Weights({"attention_biases": biases}))
         found = tiny_vit._bias_of_offsets(net, window, 3)
         np.testing.assert_array_equal(found, biases[:, official_offsets(window)])
 
@@ -106,7 +108,7 @@ class TestTinyViT:
             mixed = mixed.reshape(9, channels) @ weights["proj.weight"].T + weights["proj.bias"]
             expected[top : top + 3, left : left + 3] = mixed.reshape(3, 3, channels)
 
-        net = Net("test", weights)
+        net = Net("test", Weights(weights))
         output = tiny_vit._windowed(net, net.input("x", FLOAT, x.shape), side, window, channels)
         result = run_net(net, tmp_path / "g.onnx", output, x.shape, x=x)
         np.testing.assert_allclose(result[0], expected[:side, :side], atol=2e-5)
@@ -126,7 +128,7 @@ class TestTinyViT:
             expected[0, c, row, column] = (
                 value * weights["a.bn.weight"][c] + weights["a.bn.bias"][c]
             )
-        net = Net("test", weights)
+        net = Net("test", Weights(weights))
         output = tiny_vit._conv_bn(net, net.input("x", FLOAT, x.shape), "a", 1, 6, 3, stride=2)
         result = run_net(net, tmp_path / "g.onnx", output, (1, 6, 4, 5), x=x)
         np.testing.assert_allclose(result, expected, atol=1e-5)
@@ -244,11 +246,29 @@ class TestMaskDecoder:
             expected = official(embedding[0], COORDS[1], LABELS[1], given)
             assert close([a[0] for a in found], list(expected))
 
+    def test_another_grid(self, lite_weights: StateDict, tmp_path: Path) -> None:
+        """Of a picture of 112 pixels: nothing in the decoder is tied to 64 tokens."""
+        path = tmp_path / "decoder.onnx"
+        assert mask_decoder.build(Weights(lite_weights), 112, 7).save(path) is None
+        verify_graph(path)
+        inputs = {
+            "image_embeddings": uniform((1, 256, 7, 7), 19).astype(np.float32),
+            "point_coords": np.array([[(9, 100), (70, 30)]], np.float32),
+            "point_labels": np.array([[1, 0]], np.int32),
+            "mask_input": 5 * uniform((1, 1, 28, 28), 20).astype(np.float32),
+            "has_mask_input": np.ones(1, np.float32),
+        }
+        found = session(path).run(["low_res_masks", "iou_predictions"], inputs)
+        assert [a.shape for a in found] == [(1, 4, 28, 28), (1, 4)]
+        official = NaiveDecoder(lite_weights, 112, grid=7)
+        picture, coords, labels, mask = (inputs[k][0] for k in list(inputs)[:4])
+        assert close([a[0] for a in found], list(official(picture, coords, labels, mask[None])))
+
     def test_dense_positions_are_those_of_points(self, lite_weights: StateDict) -> None:
         """The encoding of cell (row, column) is that of the point at its centre."""
-        net = Net("test", lite_weights)
+        net = Net("test", Weights(lite_weights))
         with net.scope("prompt_encoder"):
-            dense = mask_decoder._dense_pe(net).reshape(64, 64, 256)
+            dense = mask_decoder._dense_pe(net, 64).reshape(64, 64, 256)
         official = NaiveDecoder(lite_weights, 256)
         for row, column in [(0, 0), (3, 60), (63, 1), (63, 63)]:
             point = official.position((column + 0.5) / 64, (row + 0.5) / 64)
@@ -258,9 +278,9 @@ class TestMaskDecoder:
 class NaiveDecoder:
     """segment-anything's prompt encoder and mask decoder for one prompt, in float64."""
 
-    def __init__(self, weights: StateDict, image_size: int) -> None:
+    def __init__(self, weights: StateDict, image_size: int, grid: int = 64) -> None:
         self.w = {key: array.astype(np.float64) for key, array in weights.items()}
-        self.size = image_size
+        self.size, self.grid = image_size, grid
 
     def __call__(
         self, embedding: Floats, coords: Any, labels: Any, mask: Floats | None
@@ -268,11 +288,12 @@ class NaiveDecoder:
         d = "mask_decoder."
         sparse = [self.point(xy, label) for xy, label in zip(coords, labels, strict=True)]
         keys = (embedding + self.dense(mask)).reshape(256, -1).T
+        grid = self.grid
         pe = np.stack(
             [
-                self.position((column + 0.5) / 64, (row + 0.5) / 64)
-                for row in range(64)
-                for column in range(64)
+                self.position((column + 0.5) / grid, (row + 0.5) / grid)
+                for row in range(grid)
+                for column in range(grid)
             ]
         )
         learned = [*self.w[f"{d}iou_token.weight"], *self.w[f"{d}mask_tokens.weight"]]
@@ -287,7 +308,7 @@ class NaiveDecoder:
             f"{t}final_attn_token_to_image.", queries + tokens, keys + pe, keys
         )
         queries = self.norm(f"{t}norm_final_attn", queries + attended)
-        up = self.transposed(f"{d}output_upscaling.0", keys.T.reshape(256, 64, 64))
+        up = self.transposed(f"{d}output_upscaling.0", keys.T.reshape(256, grid, grid))
         up = self.norm(f"{d}output_upscaling.1", up.transpose(1, 2, 0), 1e-6).transpose(2, 0, 1)
         up = gelu(self.transposed(f"{d}output_upscaling.3", gelu(up)))
         logits = [
@@ -312,7 +333,8 @@ class NaiveDecoder:
     def dense(self, mask: Floats | None) -> Floats:
         p = "prompt_encoder."
         if mask is None:
-            return np.broadcast_to(self.w[f"{p}no_mask_embed.weight"].T[:, :, None], (256, 64, 64))
+            nothing = self.w[f"{p}no_mask_embed.weight"].T[:, :, None]
+            return np.broadcast_to(nothing, (256, self.grid, self.grid))
         x = mask[0].astype(np.float64)
         for conv, norm in (("0", "1"), ("3", "4")):
             weight = self.w[f"{p}mask_downscaling.{conv}.weight"]

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -69,12 +70,14 @@ class Exporter:
             model=model or checkpoint.name,
             architecture="tiny-vit",
             image_size=1024,
+            grid=64,
             profile=SAM,
             profile_assumed=False,
             checkpoint_sha256=sha256_of(checkpoint),
             licence="CC-BY-4.0",
             builder=self.builder,
-            variants={"fp32": Variant(entry, entry, None)},
+            working_memory=0,
+            variants={"fp32": Variant(entry, entry, None, None)},
         )
         return write_bundle(out, manifest, {"graph.onnx": graph})
 
@@ -149,6 +152,35 @@ class TestPull:
         assert main(["pull", "tiny"]) == 0
         assert "the work of edgesam 0.0.1" in capsys.readouterr().err
         assert open_bundle(bundle_path("tiny")).manifest.builder == BUILDER
+
+    def test_a_bundle_of_an_earlier_schema_is_written_anew(
+        self, checkpoint: Path, exporter: Exporter, capsys: Capture
+    ) -> None:
+        main(["pull", "tiny"])
+        manifest = bundle_path("tiny") / "manifest.json"
+        values = json.loads(manifest.read_text("utf-8"))
+        manifest.write_text(json.dumps({**values, "schema": 1}), "utf-8")
+        assert main(["pull", "tiny"]) == 0
+        assert "written anew" in (said := capsys.readouterr().err)
+        assert "has schema 1" in said
+        assert open_bundle(bundle_path("tiny")).manifest.model == "tiny"
+
+    def test_changed_weights_are_written_anew(
+        self, checkpoint: Path, exporter: Exporter, capsys: Capture
+    ) -> None:
+        main(["pull", "tiny"])
+        bundle = open_bundle(bundle_path("tiny"))
+        weights = BundleFile("weights.data", hashlib.sha256(BODY).hexdigest(), len(BODY))
+        variant = replace(bundle.variants["fp32"], weights=weights)
+        manifest = replace(bundle.manifest, variants={"fp32": variant})
+        (bundle.path / "weights.data").write_bytes(BODY)
+        (bundle.path / "manifest.json").write_text(manifest.to_json(), "utf-8")
+        assert main(["pull", "tiny"]) == 0
+        assert len(exporter.asked) == 1, "they are whole"
+        (bundle.path / "weights.data").write_bytes(b"changed")
+        assert main(["pull", "tiny"]) == 0
+        assert "weights.data has sha256" in capsys.readouterr().err
+        assert len(exporter.asked) == 2
 
     def test_json(self, checkpoint: Path, capsys: Capture) -> None:
         for written in (True, False):

@@ -54,6 +54,8 @@ class Checkpoint(Mapping[str, npt.NDArray[Any]]):
                 f"{self.path} has a tensor {name} of shape {tensor.shape} "
                 "that does not fit into this machine's free memory"
             ) from None
+        finally:
+            self._file.release()
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._tensors)

@@ -84,6 +84,14 @@ class MappedFile:
             return self._map, extent.offset
         return self._inflate(extent.offset, extent.deflated, extent.nbytes), 0
 
+    def release(self) -> None:
+        """Give back the pages that were touched: they would count as this process's memory.
+
+        They stay in the system's own cache; where a system cannot be told so, nothing happens.
+        """
+        if hasattr(mmap, "MADV_DONTNEED"):
+            self._map.madvise(mmap.MADV_DONTNEED)
+
     def _inflate(self, offset: int, deflated: int, nbytes: int) -> bytes:
         if nbytes > INFLATE_LIMIT:
             raise UnreadableError(

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+from contextlib import suppress
 from pathlib import Path
 
 from edgesam.bundle import left_by_export, open_bundle
 from edgesam.checkpoint_store import fetch
 from edgesam.commands.progress import Progress
-from edgesam.errors import BundleError, ExportError, ModelNotFound
+from edgesam.errors import BundleError, EdgeSamError, ExportError, ModelNotFound
+from edgesam.home import bundle_path
 from edgesam.models import MODELS, PROFILES
 
 NAME = "export"
@@ -68,6 +70,9 @@ def _check_place(out: Path) -> None:
     Raises:
         ExportError: the folder to put it in is missing, or something else stands there.
     """
+    with suppress(EdgeSamError):  # who has no home folder has no bundles there
+        if out.absolute() == bundle_path(out.name):
+            out.absolute().parent.mkdir(parents=True, exist_ok=True)  # as pull does
     if not out.absolute().parent.is_dir():
         raise ExportError(f"the folder {out.absolute().parent} does not exist: make it first")
     if not out.exists():

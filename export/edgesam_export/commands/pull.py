@@ -80,8 +80,7 @@ def _flaw(bundle: Path) -> str:
         if opened.manifest.builder != BUILDER:
             return f"it is the work of {opened.manifest.builder}"
         for variant in opened.variants.values():
-            graphs = variant.image_encoder.sha256, variant.mask_decoder.sha256
-            if variant.passport is None and shipped_passport(*graphs):
+            if variant.passport is None and shipped_passport(variant.graphs):
                 return "it lacks the passport that ships with this edgesam"
             for file in variant.files:
                 opened.verified(file)

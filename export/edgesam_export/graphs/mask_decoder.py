@@ -9,18 +9,14 @@ done here: both depend on how the caller asks, and graphs that do it ship wrong 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
 from edgesam_export.graphs.net import FLOAT, INT32, Net, attention_scale
 from edgesam_export.graphs.position import cos_two_pi, sin_two_pi
+from edgesam_export.graphs.weights import Weights
 
-GRID = 64
 CHANNELS = 256
 HEADS = 8
 LAYERS = 2
@@ -28,44 +24,46 @@ MLP_WIDTH = 2048
 MASK_TOKENS = 4
 
 
-def write(weights: Mapping[str, NDArray[Any]], image_size: int, path: Path) -> None:
-    """Write the decoder of N prompts of P points each, M being 1 or N.
+def build(weights: Weights, image_size: int, grid: int) -> Net:
+    """The decoder of N prompts of P points each, M being 1 or N, L four times the grid.
 
-    ``image_embeddings`` (1, 256, 64, 64), ``point_coords`` (N, P, 2) as x, y in pixels of the
+    ``image_embeddings`` (1, 256, grid, grid), ``point_coords`` (N, P, 2) as x, y in pixels of the
     model's square, ``point_labels`` (N, P) int32: 1 in, 0 out, 2 and 3 the corners of a box, -1
-    the padding point; ``mask_input`` (M, 1, 256, 256) logits, ``has_mask_input`` (M,) 1 or 0
-    -> ``low_res_masks`` (N, 4, 256, 256) logits, ``iou_predictions`` (N, 4).
+    the padding point; ``mask_input`` (M, 1, L, L) logits, ``has_mask_input`` (M,) 1 or 0
+    -> ``low_res_masks`` (N, 4, L, L) logits, ``iou_predictions`` (N, 4).
+
+    Args:
+        weights: of the checkpoint.
+        image_size: side of the model's square, in pixels.
+        grid: side of the embedding, in tokens.
     """
     net = Net("sam_mask_decoder", weights)
-    embedding = net.input("image_embeddings", FLOAT, (1, CHANNELS, GRID, GRID))
+    embedding = net.input("image_embeddings", FLOAT, (1, CHANNELS, grid, grid))
     coords = net.input("point_coords", FLOAT, ("prompts", "points", 2))
     labels = net.input("point_labels", INT32, ("prompts", "points"))
-    mask = net.input("mask_input", FLOAT, ("masks", 1, 4 * GRID, 4 * GRID))
+    mask = net.input("mask_input", FLOAT, ("masks", 1, 4 * grid, 4 * grid))
     has_mask = net.input("has_mask_input", FLOAT, ("masks",))
 
     with net.scope("prompt_encoder"):
         sparse = _embed_points(net, coords, labels, image_size)
         dense = _embed_mask(net, mask, has_mask)
-        image_pe = net.constant("dense_pe", _dense_pe(net))
+        image_pe = net.constant("dense_pe", _dense_pe(net, grid))
 
     with net.scope("mask_decoder"):
-        keys = net.reshape(net.add(embedding, dense), 0, CHANNELS, GRID * GRID)
+        keys = net.reshape(net.add(embedding, dense), 0, CHANNELS, grid * grid)
         keys = net.transpose(keys, 0, 2, 1)
         tokens = _tokens(net, sparse)
         queries, keys = _two_way_transformer(net, tokens, keys, image_pe)
-        logits = _masks(net, queries, keys)
+        logits = _masks(net, queries, keys, grid)
         with net.scope("iou_prediction_head"):
             iou_token = net.op("Gather", queries, net.constant("first", np.array(0)), axis=1)
             for layer, outputs in enumerate((CHANNELS, CHANNELS, MASK_TOKENS)):
                 iou_token = net.linear(iou_token, f"layers.{layer}", CHANNELS, outputs)
                 iou_token = net.relu(iou_token) if layer < 2 else iou_token
-    net.save(
-        path,
-        {
-            "low_res_masks": (logits, ("prompts", MASK_TOKENS, 4 * GRID, 4 * GRID)),
-            "iou_predictions": (iou_token, ("prompts", MASK_TOKENS)),
-        },
-    )
+    side = 4 * grid
+    net.output("low_res_masks", logits, ("prompts", MASK_TOKENS, side, side))
+    net.output("iou_predictions", iou_token, ("prompts", MASK_TOKENS))
+    return net
 
 
 # The prompt encoder
@@ -93,7 +91,7 @@ def _embed_points(net: Net, coords: ir.Value, labels: ir.Value, image_size: int)
 
 
 def _embed_mask(net: Net, mask: ir.Value, has_mask: ir.Value) -> ir.Value:
-    """The mask given as logits, or the learned embedding of none: (M, 256, 64, 64)."""
+    """The mask given as logits, or the learned embedding of none: (M, 256, grid, grid)."""
     with net.scope("mask_downscaling"):
         x = net.conv(
             mask, "0", net.weight("0.weight", 4, 1, 2, 2), net.weight("0.bias", 4), stride=2
@@ -113,15 +111,15 @@ def _embed_mask(net: Net, mask: ir.Value, has_mask: ir.Value) -> ir.Value:
         return net.add(net.mul(x, has_mask), net.mul(nothing, lacks_mask))
 
 
-def _dense_pe(net: Net) -> NDArray[np.float32]:
-    """The positional encoding of the grid's cells: (1, 4096, 256)."""
+def _dense_pe(net: Net, grid: int) -> NDArray[np.float32]:
+    """The positional encoding of the grid's cells: (1, cells, 256)."""
     name = "pe_layer.positional_encoding_gaussian_matrix"
     matrix = net.weight(name, 2, CHANNELS // 2).astype(np.float64)
-    centres = (np.arange(GRID) + 0.5) / GRID * 2 - 1
+    centres = (np.arange(grid) + 0.5) / grid * 2 - 1
     # Not a matmul: sums of two products are rounded alike on every machine this way.
     turns = centres[None, :, None] * matrix[0] + centres[:, None, None] * matrix[1]
     encoding = np.concatenate([sin_two_pi(turns), cos_two_pi(turns)], axis=-1)
-    return encoding.reshape(1, GRID * GRID, CHANNELS).astype(np.float32)
+    return encoding.reshape(1, grid * grid, CHANNELS).astype(np.float32)
 
 
 # The mask decoder
@@ -210,8 +208,8 @@ def _attention(
         return net.linear(net.reshape(x, 0, -1, width), "out_proj", width, CHANNELS)
 
 
-def _masks(net: Net, queries: ir.Value, keys: ir.Value) -> ir.Value:
-    """Upscale the picture's tokens fourfold, multiply with each mask token: (N, 4, 256, 256).
+def _masks(net: Net, queries: ir.Value, keys: ir.Value, grid: int) -> ir.Value:
+    """Upscale the picture's tokens fourfold, multiply with each mask token: (N, 4, L, L).
 
     A transposed convolution of kernel 2 and stride 2 is a product of each token with its weights,
     so the channels stay last, LayerNorm2d is a plain LayerNorm, and only the finished one-channel
@@ -221,7 +219,7 @@ def _masks(net: Net, queries: ir.Value, keys: ir.Value) -> ir.Value:
         x = _upscale(net, keys, "0", CHANNELS, CHANNELS // 4)
         x = net.gelu(net.layer_norm(x, "1", CHANNELS // 4, eps=1e-6))
         x = net.gelu(_upscale(net, x, "3", CHANNELS // 4, CHANNELS // 8))
-        x = net.reshape(x, 0, 16 * GRID * GRID, -1)
+        x = net.reshape(x, 0, 16 * grid * grid, -1)
     with net.scope("output_hypernetworks_mlps"):
         tokens = net.op(
             "Slice", queries, net.ints((1,)), net.ints((1 + MASK_TOKENS,)), net.ints((1,))
@@ -238,9 +236,9 @@ def _masks(net: Net, queries: ir.Value, keys: ir.Value) -> ir.Value:
                 hyper = net.relu(hyper) if layer < 2 else hyper
         hyper = net.reshape(hyper, 0, MASK_TOKENS, -1)
         logits = net.matmul(hyper, net.transpose(x, 0, 2, 1))
-        logits = net.reshape(logits, -1, GRID, GRID, 2, 2, 2, 2)
+        logits = net.reshape(logits, -1, grid, grid, 2, 2, 2, 2)
         logits = net.transpose(logits, 0, 1, 3, 5, 2, 4, 6)
-        return net.reshape(logits, -1, MASK_TOKENS, 4 * GRID, 4 * GRID)
+        return net.reshape(logits, -1, MASK_TOKENS, 4 * grid, 4 * grid)
 
 
 def _upscale(net: Net, x: ir.Value, name: str, inputs: int, outputs: int) -> ir.Value:

@@ -9,7 +9,7 @@ dates, no library defaults are written into it.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,8 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from edgesam.errors import ExportError
+from edgesam_export.graphs.data_file import external, write_data_file
+from edgesam_export.graphs.weights import Promise, Weights
 
 OPSET = 20  # Gelu is an operator since 20; ONNX Runtime 1.17, OpenVINO 2024, TensorRT 10 read it
 IR_VERSION = 9
@@ -28,24 +30,30 @@ INT32 = ir.DataType.INT32
 
 Dim = int | str
 
+# Weights of more bytes than this lie beside the graph's file, all but the smallest.
+_INLINE = 64 << 20
+_SMALL = 4096
+
 
 class Net:
     """A graph being written, layer by layer, from the weights of one checkpoint.
 
     Args:
         name: of the graph.
-        weights: the checkpoint, by its own keys.
+        weights: of the checkpoint, by its own keys.
         prefix: of the checkpoint's keys that this graph uses (``image_encoder.``).
     """
 
-    def __init__(self, name: str, weights: Mapping[str, NDArray[Any]], prefix: str = "") -> None:
+    def __init__(self, name: str, weights: Weights, prefix: str = "") -> None:
         self.name = name
         self._weights = weights
         self._prefix = prefix
         self._scope: list[str] = []
         self._inputs: list[ir.Value] = []
+        self._outputs: list[ir.Value] = []
         self._nodes: list[ir.Node] = []
         self._constants: dict[str, ir.Value] = {}
+        self._promises: dict[str, Promise] = {}
         self._used: dict[str, int] = {}
 
     @contextmanager
@@ -67,40 +75,39 @@ class Net:
         return value
 
     def weight(self, name: str, *shape: int) -> NDArray[np.float32]:
-        """The checkpoint's tensor of that name inside the current scope, as float32.
+        """The checkpoint's tensor of that name inside the current scope, read now."""
+        return self.promise(name, *shape).read()
+
+    def promise(self, name: str, *shape: int) -> Promise:
+        """The checkpoint's tensor of that name inside the current scope, read when it is saved.
 
         Args:
             name: of the tensor, as the current module calls it.
             shape: what it must be: numpy would broadcast or concatenate many a wrong one.
-
-        Raises:
-            KeyError: with the whole key, if the checkpoint has no such tensor.
-            ExportError: it has another shape, or values that are not finite.
         """
-        found = np.asarray(self._weights[self._prefix + self._path(name)])
-        if found.shape != shape:
-            raise self.fault(name, f"has the shape {found.shape}, not {shape}")
-        with np.errstate(over="ignore"):
-            weight = found.astype(np.float32, copy=False)
-        if not np.isfinite(weight).all():
-            raise self.fault(name, "has values that are not finite: the checkpoint is damaged")
-        return weight
+        return self._weights.take(self._prefix + self._path(name), shape)
 
     def fault(self, name: str, what: str) -> ExportError:
         """The error that says what is wrong with the checkpoint's tensor of that name."""
         return ExportError(f"the tensor {self._prefix}{self._path(name)} {what}")
 
-    def constant(self, name: str, array: NDArray[Any]) -> ir.Value:
+    def constant(self, name: str, array: NDArray[Any] | Promise) -> ir.Value:
         """An initializer of the current scope; asking again for the same name gives it again."""
         return self._constant(self._path(name), array)
 
-    def _constant(self, name: str, array: NDArray[Any]) -> ir.Value:
-        if name not in self._constants:
+    def _constant(self, name: str, array: NDArray[Any] | Promise) -> ir.Value:
+        if name in self._constants:
+            return self._constants[name]
+        if isinstance(array, Promise):
+            self._promises[name] = array
+            value = ir.Value(name=name, type=ir.TensorType(FLOAT), shape=ir.Shape(array.shape))
+        else:
             tensor = ir.Tensor(np.array(array, order="C"), name=name)
-            self._constants[name] = ir.Value(
+            value = ir.Value(
                 name=name, type=ir.TensorType(tensor.dtype), shape=tensor.shape, const_value=tensor
             )
-        return self._constants[name]
+        self._constants[name] = value
+        return value
 
     def ints(self, values: Sequence[int]) -> ir.Value:
         """A small int64 vector: a shape, axes, pads."""
@@ -166,8 +173,8 @@ class Net:
     def linear(self, x: ir.Value, name: str, inputs: int, outputs: int) -> ir.Value:
         """``torch.nn.Linear``: (..., inputs) -> (..., outputs)."""
         with self.scope(name):
-            x = self.matmul(x, self.constant("weight", self.weight("weight", outputs, inputs).T))
-            return self.add(x, self.constant("bias", self.weight("bias", outputs)))
+            x = self.matmul(x, self.constant("weight", self.promise("weight", outputs, inputs).T))
+            return self.add(x, self.constant("bias", self.promise("bias", outputs)))
 
     def layer_norm(self, x: ir.Value, name: str, width: int, eps: float = 1e-5) -> ir.Value:
         """``torch.nn.LayerNorm`` over the last axis, of that width."""
@@ -175,8 +182,8 @@ class Net:
             return self.op(
                 "LayerNormalization",
                 x,
-                self.constant("weight", self.weight("weight", width)),
-                self.constant("bias", self.weight("bias", width)),
+                self.constant("weight", self.promise("weight", width)),
+                self.constant("bias", self.promise("bias", width)),
                 axis=-1,
                 epsilon=eps,
             )
@@ -193,8 +200,8 @@ class Net:
         self,
         x: ir.Value,
         name: str,
-        weight: NDArray[np.float32],
-        bias: NDArray[np.float32] | None,
+        weight: NDArray[np.float32] | Promise,
+        bias: NDArray[np.float32] | Promise | None,
         *,
         stride: int = 1,
         pad: int = 0,
@@ -224,28 +231,44 @@ class Net:
 
     # The result
 
-    def save(self, path: Path, outputs: Mapping[str, tuple[ir.Value, Sequence[Dim]]]) -> None:
-        """Write the graph, with its weights inside, to one file.
+    def output(self, name: str, value: ir.Value, shape: Sequence[Dim]) -> None:
+        """A graph output, float32."""
+        value.name = name
+        value.type = ir.TensorType(FLOAT)
+        value.shape = ir.Shape(shape)
+        self._outputs.append(value)
 
-        Args:
-            path: of the file.
-            outputs: what the graph gives, by name, with shapes; all float32.
+    def save(self, path: Path) -> Path | None:
+        """Write the graph to a file.
+
+        Returns:
+            The file beside it that holds its weights, if they are too many to lie inside.
+
+        Raises:
+            ExportError: a weight has values that are not finite.
         """
-        for name, (value, shape) in outputs.items():
-            value.name = name
-            value.type = ir.TensorType(FLOAT)
-            value.shape = ir.Shape(shape)
+        large = [n for n, p in self._promises.items() if 4 * math.prod(p.shape) > _SMALL]
+        beside = None
+        if sum(4 * math.prod(self._promises[name].shape) for name in large) > _INLINE:
+            beside, places = write_data_file(path, (self._promises[name] for name in large))
+            for name, place in zip(large, places, strict=True):
+                shape = self._promises.pop(name).shape
+                self._constants[name].const_value = external(name, shape, beside, place)
+        for name, promise in self._promises.items():
+            array = np.array(promise.read(), order="C")
+            self._constants[name].const_value = ir.Tensor(array, name=name)
         graph = ir.Graph(
             self._inputs,
-            [value for value, _ in outputs.values()],
+            self._outputs,
             nodes=self._nodes,
             initializers=list(self._constants.values()),
             opset_imports={"": OPSET},
             name=self.name,
         )
         ir.save(ir.Model(graph, ir_version=IR_VERSION, producer_name="edgesam"), path)
+        return beside
 
 
 def attention_scale(head_width: int) -> float:
-    """1 / sqrt(d): the factor of the queries, correctly rounded on every machine."""
+    """1 / sqrt(d): the factor of the scores, correctly rounded on every machine."""
     return float(np.float32(1.0 / math.sqrt(head_width)))

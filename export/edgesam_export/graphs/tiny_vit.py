@@ -12,23 +12,27 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from edgesam_export.graphs.neck import CHANNELS, neck
 from edgesam_export.graphs.net import FLOAT, Net, attention_scale
+from edgesam_export.graphs.weights import Weights
 
 PREFIX = "image_encoder."
 GRID = 64  # the embedding is 64 x 64 tokens, whatever the picture's size
-CHANNELS = 256  # of the embedding
 HEAD_WIDTH = 32  # of every attention, in TinyViT's three published sizes
 EXPANSION = 4  # of the MLPs and of the inverted bottlenecks, likewise
 BATCH_NORM_EPS = 1e-5
+# Nothing is laid out that is much more than what was published.
+_WIDEST = 1024  # channels
+_WIDEST_WINDOW = 32  # tokens
 
-# The ends of keys of the image encoder that it does not run: training's counters and the
+KEY = re.compile(r"image_encoder\.(patch_embed\.seq|layers\.\d+|neck|norm_head|head)\..+")
+# Keys of the image encoder that it does not run: training's counters and the
 # classifier of TinyViT's pretraining, an index that follows from the window's side.
 UNUSED = re.compile(
     r"(.*\.num_batches_tracked|.*\.attention_bias_idxs|image_encoder\.(norm_)?head\.\w+)"
@@ -56,9 +60,19 @@ class TinyViT:
         return 2 if self.patch_kernel == 3 else 1
 
     @property
+    def grid(self) -> int:
+        """Side of the embedding, in tokens."""
+        return GRID
+
+    @property
     def image_size(self) -> int:
         """Side of the input in pixels: the patch embedding, then two halvings, end at the grid."""
         return int(GRID * self.patch_stride**2 * 4)
+
+    @property
+    def working_memory(self) -> int:
+        """Bytes that a picture surely takes beside the weights: two of the largest values."""
+        return 2 * 4 * EXPANSION * self.widths[0] * (4 * GRID) ** 2
 
 
 def recognise(shapes: Mapping[str, tuple[int, ...]]) -> TinyViT | None:
@@ -74,13 +88,15 @@ def recognise(shapes: Mapping[str, tuple[int, ...]]) -> TinyViT | None:
 
     def window(stage: int) -> int:
         # One learned bias per offset (|dy|, |dx|) inside a window: side * side of them.
-        biases = shapes.get(f"{PREFIX}layers.{stage}.blocks.0.attn.attention_biases")
-        return math.isqrt(biases[-1]) if biases else 0
+        names = (f"layers.{stage}.blocks.{i}.attn.attention_biases" for i in range(depth(stage)))
+        found = (math.isqrt(shape[-1]) for n in names if (shape := shapes.get(PREFIX + n)))
+        sides = [side for side in found if 0 < side <= _WIDEST_WINDOW]
+        return max(sides, key=sides.count, default=1)
 
     def width(last_convolution: str) -> int:
         name = f"{PREFIX}{last_convolution}"
         shape = shapes.get(f"{name}.bn.weight") or shapes.get(f"{name}.c.weight")
-        return shape[0] if shape else 0
+        return min(shape[0], _WIDEST) if shape else 0
 
     return TinyViT(
         patch_kernel=patch[-1],
@@ -95,8 +111,8 @@ def recognise(shapes: Mapping[str, tuple[int, ...]]) -> TinyViT | None:
     )
 
 
-def write(arch: TinyViT, weights: Mapping[str, NDArray[Any]], path: Path) -> None:
-    """Write ``image`` (1, 3, S, S) float32 -> ``image_embeddings`` (1, 256, 64, 64) float32."""
+def build(arch: TinyViT, weights: Weights) -> Net:
+    """The graph ``image`` (1, 3, S, S) float32 -> ``image_embeddings`` (1, 256, 64, 64) float32."""
     net = Net("tiny_vit_image_encoder", weights, PREFIX)
     side = arch.image_size
     x = net.input("image", FLOAT, (1, 3, side, side))
@@ -117,8 +133,9 @@ def write(arch: TinyViT, weights: Mapping[str, NDArray[Any]], path: Path) -> Non
             with net.scope(f"layers.{stage}.blocks.{block}"):
                 x = _tiny_vit_block(net, x, side, arch.windows[stage - 1], arch.widths[stage])
         x = net.transpose(x, 0, 3, 1, 2)
-    x = _neck(net, x, arch.widths[-1])
-    net.save(path, {"image_embeddings": (x, (1, CHANNELS, GRID, GRID))})
+    x = neck(net, x, arch.widths[-1])
+    net.output("image_embeddings", x, (1, CHANNELS, GRID, GRID))
+    return net
 
 
 def _conv_bn(
@@ -135,11 +152,14 @@ def _conv_bn(
         factor = gamma / np.sqrt(variance.astype(np.float64) + BATCH_NORM_EPS)
         weight = weight * factor[:, None, None, None]
         bias = beta - mean * factor
+        with np.errstate(over="ignore"):
+            folded = weight.astype(np.float32), bias.astype(np.float32)
+        if not all(np.isfinite(array).all() for array in folded):
+            raise net.fault("c.weight", "is too large for its norm: the checkpoint is damaged")
     return net.conv(
         x,
         name,
-        weight.astype(np.float32),
-        bias.astype(np.float32),
+        *folded,
         stride=stride,
         pad=kernel // 2,
         groups=outputs if inputs == 1 else 1,  # one input: depthwise
@@ -242,12 +262,3 @@ def _bias_of_offsets(net: Net, window: int, heads: int) -> NDArray[np.float32]:
     y, x = np.divmod(np.arange(window * window), window)
     offsets = np.abs(y[:, None] - y) * window + np.abs(x[:, None] - x)
     return np.ascontiguousarray(biases[:, offsets])
-
-
-def _neck(net: Net, x: ir.Value, width: int) -> ir.Value:
-    """SAM's neck: (1, width, 64, 64) -> (1, 256, 64, 64)."""
-    with net.scope("neck"):
-        x = net.conv(x, "0", net.weight("0.weight", CHANNELS, width, 1, 1), None)
-        x = net.layer_norm_2d(x, "1", CHANNELS)
-        x = net.conv(x, "2", net.weight("2.weight", CHANNELS, CHANNELS, 3, 3), None, pad=1)
-        return net.layer_norm_2d(x, "3", CHANNELS)

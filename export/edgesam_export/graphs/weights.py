@@ -1,0 +1,87 @@
+"""A checkpoint's tensors as graphs ask for them: promised at once, read when a graph is saved.
+
+Knows shapes and names, no layer. So a network can be laid out, and everything that is wrong with
+its checkpoint be said together, before a byte is read; and one larger than memory can be written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgesam.errors import ExportError
+
+Shape = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Promise:
+    """A float32 array to come.
+
+    Attributes:
+        shape: it will have.
+        read: makes it.
+    """
+
+    shape: Shape
+    read: Callable[[], NDArray[np.float32]]
+
+    def map(
+        self, change: Callable[[NDArray[np.float32]], NDArray[np.float32]], *shape: int
+    ) -> Promise:
+        """The array after a change, which gives it that shape."""
+        return Promise(shape, lambda: change(self.read()))
+
+    @property
+    def T(self) -> Promise:  # noqa: N802  as numpy calls it
+        """Transposed."""
+        return self.map(np.transpose, *reversed(self.shape))
+
+
+class Weights:
+    """The tensors of one checkpoint, and what has been asked of it.
+
+    Args:
+        tensors: by key.
+        shapes: of the same keys, where knowing them takes no reading.
+
+    Attributes:
+        taken: keys that a layer took.
+        missing: keys that a layer asked for in vain.
+        misshapen: what to say of keys whose tensors have another shape than their layer.
+    """
+
+    def __init__(
+        self, tensors: Mapping[str, NDArray[Any]], shapes: Mapping[str, Shape] | None = None
+    ) -> None:
+        self.taken: set[str] = set()
+        self.missing: list[str] = []
+        self.misshapen: list[str] = []
+        self._tensors = tensors
+        self._shapes = {k: np.shape(v) for k, v in tensors.items()} if shapes is None else shapes
+
+    def take(self, key: str, shape: Shape) -> Promise:
+        """The tensor of that key. A wrong one is noted and stands in as zeros."""
+        first = key not in self.taken
+        self.taken.add(key)
+        found = self._shapes.get(key)
+        if found == shape:
+            return Promise(shape, lambda: self._read(key))
+        if first and found is None:
+            self.missing.append(key)
+        elif first:
+            self.misshapen.append(f"{key} {found} instead of {shape}")
+        return Promise(shape, lambda: np.zeros(shape, np.float32))
+
+    def _read(self, key: str) -> NDArray[np.float32]:
+        with np.errstate(over="ignore"):
+            weight = np.asarray(self._tensors[key]).astype(np.float32, copy=False)
+        if not np.isfinite(weight).all():
+            raise ExportError(
+                f"the tensor {key} has values that are not finite: the checkpoint is damaged"
+            )
+        return weight
