@@ -15,6 +15,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from edgesam.automatic import everything
     from edgesam.embedding import Embedding
     from edgesam.errors import (
         BundleError,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
         ExportError,
         ImageError,
         ModelNotFound,
+        OutOfMemory,
         ParityError,
         PrecisionMismatch,
         PromptError,
@@ -31,9 +33,10 @@ if TYPE_CHECKING:
     from edgesam.fit import Fit
     from edgesam.formats import read
     from edgesam.image import Image
+    from edgesam.loading import load
     from edgesam.mask import Mask
     from edgesam.prompt import Prompt
-    from edgesam.sam import Sam, load
+    from edgesam.sam import Sam
     from edgesam.window import Window
 
 __all__ = [
@@ -48,6 +51,7 @@ __all__ = [
     "ImageError",
     "Mask",
     "ModelNotFound",
+    "OutOfMemory",
     "ParityError",
     "PrecisionMismatch",
     "Prompt",
@@ -55,6 +59,7 @@ __all__ = [
     "Sam",
     "Window",
     "__version__",
+    "everything",
     "load",
     "read",
 ]
@@ -71,7 +76,8 @@ _MODULE_OF = {
     "Prompt": "prompt",
     "Sam": "sam",
     "Window": "window",
-    "load": "sam",
+    "everything": "automatic",
+    "load": "loading",
     "read": "formats",
 }
 

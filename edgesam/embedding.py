@@ -15,7 +15,7 @@ class Embedding:
     """The picture's side of every prompt on it; may be kept, shared between threads and reused.
 
     Attributes:
-        array: (1, 256, 64, 64) float32, read-only.
+        array: (1, 256, G, G) float32, read-only; G is 64 in every published SAM.
         fit: how the picture lay in the model's square.
         encoder: sha256 of the graph that made it: only its own decoder understands it.
         mapping: how pixels became 8-bit grey levels, in words.

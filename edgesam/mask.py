@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgesam.runs import Runs
+
 
 @dataclass(frozen=True, eq=False)
 class Mask:
@@ -17,7 +19,8 @@ class Mask:
     Attributes:
         array: (H, W) bool, the picture's size.
         score: the model's own prediction of the IoU with what was meant.
-        logits: (256, 256) float32 in the model's square; a later prompt's ``mask_input``.
+        logits: (L, L) float32 in the model's square, L being 256 in every published SAM; a later
+            prompt's ``mask_input``.
     """
 
     array: NDArray[np.bool_]
@@ -49,13 +52,12 @@ class Mask:
 
 def encode_rle(mask: NDArray[np.bool_]) -> dict[str, Any]:
     """Run lengths of (H, W) bool, columns first, in COCO's text code (maskApi.c, rleToString)."""
-    height, width = mask.shape
-    flat = mask.ravel(order="F")
-    edges = np.flatnonzero(flat[1:] != flat[:-1]) + 1
-    bounds = np.concatenate([[0], edges, [flat.size]])
-    runs = np.diff(bounds).tolist()
-    if flat.size and flat[0]:
-        runs.insert(0, 0)  # the first run counts background, even when there is none
+    return encode_runs(Runs.of(mask))
+
+
+def encode_runs(mask: Runs) -> dict[str, Any]:
+    """:func:`encode_rle` of run lengths that are known."""
+    runs = mask.counts.tolist()
     text = bytearray()
     for i, run in enumerate(runs):
         value = run - runs[i - 2] if i > 2 else run
@@ -65,7 +67,7 @@ def encode_rle(mask: NDArray[np.bool_]) -> dict[str, Any]:
             value >>= 5
             more = value != (-1 if digit & 0x10 else 0)
             text.append((digit | 0x20 if more else digit) + 48)
-    return {"size": [height, width], "counts": text.decode("ascii")}
+    return {"size": list(mask.size), "counts": text.decode("ascii")}
 
 
 def decode_rle(rle: dict[str, Any]) -> NDArray[np.bool_]:
@@ -82,5 +84,4 @@ def decode_rle(rle: dict[str, Any]) -> NDArray[np.bool_]:
                 value -= 1 << shift
             runs.append(value + runs[-2] if len(runs) > 2 else value)
             value = shift = 0
-    flat = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
-    return flat.reshape((height, width), order="F")
+    return Runs((height, width), np.array(runs, np.int32)).mask()

@@ -11,37 +11,55 @@ from edgesam.engines.protocol import Prompts
 from edgesam.errors import PromptError
 from edgesam.fit import Fit
 from edgesam.models import MODELS, Profile, PromptKind
-from edgesam.prompt import LOW_RESOLUTION, Prompt
+from edgesam.prompt import Prompt
 from edgesam_kernels.area import resize_area
 from edgesam_kernels.normalize import mean_std, min_max
+from edgesam_kernels.spline import resize_cubic
 
 _CORNERS = np.array([2, 3], np.int32)  # labels of a box's two corners
 _PADDING_POINT = -1
 _CERTAIN = 1e-3  # a boolean mask says 0.001 or 0.999, never 0 or 1: logits stay near SAM's own
 
 
-def letterbox(height: int, width: int, square: int, profile: Profile) -> Fit:
+def fit_of(height: int, width: int, square: int, profile: Profile) -> Fit:
     """How a picture of that size lies in the model's square."""
+    if profile.layout == "stretch":
+        return Fit.stretch(height, width, square)
     return Fit.letterbox(height, width, square, per_axis=profile.prompt_scale == "per-axis")
+
+
+def resized(rgb: NDArray[np.uint8], fit: Fit, profile: Profile) -> NDArray[np.uint8]:
+    """The picture (H, W, 3) uint8 as it lies in the square: (rows, columns, 3) uint8."""
+    rows, columns = fit.resized_height, fit.resized_width
+    if profile.resize == "area":
+        return resize_area(rgb, rows, columns)
+    if profile.resize == "spline-cubic":
+        return resize_cubic(rgb, rows, columns)
+    from PIL import Image
+
+    picture = Image.fromarray(rgb)
+    return np.asarray(picture.resize((columns, rows), Image.Resampling.BILINEAR))
 
 
 def network_input(rgb: NDArray[np.uint8], fit: Fit, profile: Profile) -> NDArray[np.float32]:
     """The picture (H, W, 3) uint8 as the encoder takes it: (1, 3, square, square) float32."""
-    rows, columns = fit.resized_height, fit.resized_width
-    if profile.resize == "area":
-        resized = resize_area(rgb, rows, columns)
-    else:
-        from PIL import Image
-
-        picture = Image.fromarray(rgb)
-        resized = np.asarray(picture.resize((columns, rows), Image.Resampling.BILINEAR))
+    picture = resized(rgb, fit, profile)
     if profile.normalization == "min-max":
-        return min_max(resized, fit.square)
-    return mean_std(resized, fit.square, profile.mean, profile.std)
+        return min_max(picture, fit.square)
+    return mean_std(picture, fit.square, profile.mean, profile.std)
 
 
-def check_prompt(prompt: Prompt, fit: Fit, profile: Profile, model: str) -> None:
+def check_prompt(
+    prompt: Prompt, fit: Fit, profile: Profile, model: str, low_resolution: int
+) -> None:
     """Refuse what the model was not trained for, and what misses the picture.
+
+    Args:
+        prompt: in pixels of the picture.
+        fit: where the picture lies in the model's square.
+        profile: of the model.
+        model: its name, for the error.
+        low_resolution: side of its low-resolution logits.
 
     Raises:
         PromptError: with the kind and a model that takes it, or with the picture's size.
@@ -76,21 +94,32 @@ def check_prompt(prompt: Prompt, fit: Fit, profile: Profile, model: str) -> None
                 f"{max(x0, 0):g}, {max(y0, 0):g}, {min(x1, fit.width):g}, {min(y1, fit.height):g}"
             )
             raise PromptError(f"{shown} leaves {size}: cut it to ({inside})")
-    mask = prompt.mask_input
-    if mask is not None and mask.dtype == np.bool_ and mask.shape != (fit.height, fit.width):
-        rows, columns = mask.shape
-        raise PromptError(f"the boolean mask_input is {columns} x {rows} pixels, not {size}")
+    if prompt.mask_input is not None:
+        rows, columns = prompt.mask_input.shape
+        if prompt.mask_input.dtype == np.bool_:
+            if (rows, columns) != (fit.height, fit.width):
+                raise PromptError(
+                    f"the boolean mask_input is {columns} x {rows} pixels, not {size}"
+                )
+        elif rows != low_resolution:
+            raise PromptError(
+                f"the logits of mask_input are {columns} x {rows}, those of {model} are "
+                f"{low_resolution} x {low_resolution}: pass an earlier result's logits, or a "
+                "boolean mask of the picture's size"
+            )
 
 
-def decoder_inputs(prompts: Sequence[Prompt], fit: Fit, profile: Profile) -> Prompts:
+def decoder_inputs(
+    prompts: Sequence[Prompt], fit: Fit, profile: Profile, low_resolution: int
+) -> Prompts:
     """Checked prompts of one size (:func:`token_count`) as the decoder takes them."""
     coords, labels = zip(*(_points(prompt, fit, profile) for prompt in prompts), strict=True)
     masks = [prompt.mask_input for prompt in prompts]
     if all(mask is None for mask in masks):
-        low = np.zeros((1, 1, LOW_RESOLUTION, LOW_RESOLUTION), np.float32)
+        low = np.zeros((1, 1, low_resolution, low_resolution), np.float32)
         has = np.zeros(1, np.float32)
     else:
-        low = np.stack([_low_resolution(mask, fit)[None] for mask in masks])
+        low = np.stack([_low_logits(mask, fit, low_resolution)[None] for mask in masks])
         has = np.array([mask is not None for mask in masks], np.float32)
     return Prompts(np.stack(coords), np.stack(labels), low, has)
 
@@ -124,18 +153,15 @@ def _points(
     return np.concatenate(coords).astype(np.float32), np.concatenate(labels)
 
 
-def _low_resolution(mask: NDArray[np.generic] | None, fit: Fit) -> NDArray[np.float32]:
+def _low_logits(mask: NDArray[np.generic] | None, fit: Fit, side: int) -> NDArray[np.float32]:
     """Logits as they are; a boolean mask as the logit of its coverage of each cell."""
-    logits = np.zeros((LOW_RESOLUTION, LOW_RESOLUTION), np.float32)
     if mask is None:
-        return logits
+        return np.zeros((side, side), np.float32)
     if mask.dtype != np.bool_:
         return mask.astype(np.float32)
-    cells = LOW_RESOLUTION / fit.square
-    rows = max(1, round(fit.resized_height * cells))
-    columns = max(1, round(fit.resized_width * cells))
+    rows, columns = fit.cells(side)
     grey = (mask * np.uint8(255))[:, :, None]
-    coverage = np.zeros((LOW_RESOLUTION, LOW_RESOLUTION))
+    coverage = np.zeros((side, side))
     coverage[:rows, :columns] = resize_area(grey, rows, columns)[:, :, 0] / 255
     coverage = coverage.clip(_CERTAIN, 1 - _CERTAIN)
     return np.log(coverage / (1 - coverage)).astype(np.float32)

@@ -10,7 +10,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from edgesam.errors import PromptError
 
-LOW_RESOLUTION = 256  # side of SAM's low-resolution logits
 _FARTHEST = 1e9  # pixels: far beyond any picture, and float32 still holds it
 
 
@@ -25,7 +24,8 @@ class Prompt:
         point_coords: (P, 2) float64 as (x, y), or None.
         point_labels: (P,) int32, 1 for a point in the object, 0 for one outside it, or None.
         corners: (4,) float64, the box as x0, y0, x1, y1, or None.
-        mask_input: (256, 256) float32 logits, or (H, W) bool of the picture's size, or None.
+        mask_input: (L, L) float32 logits of the model's low resolution (256 for SAM), or (H, W)
+            bool of the picture's size, or None.
     """
 
     point_coords: NDArray[np.float64] | None
@@ -46,8 +46,8 @@ class Prompt:
             points: (P, 2) as (x, y).
             labels: (P,), 1 in the object, 0 outside it.
             box: (4,) as x0, y0, x1, y1.
-            mask_input: an earlier result's ``logits`` (256, 256), or a boolean mask of the
-                picture's size. Alone, too, it is a prompt.
+            mask_input: an earlier result's ``logits`` (256, 256), with or without an axis of one
+                before them, or a boolean mask of the picture's size. Alone, too, it is a prompt.
 
         Raises:
             PromptError: nothing is given, or a part cannot be meant: labels without points, an
@@ -123,9 +123,8 @@ def _mask(mask: ArrayLike) -> NDArray[Any]:
         array = array[0]
     if array.dtype == np.bool_ and array.ndim == 2:
         return np.array(array, np.bool_)
-    if array.shape != (LOW_RESOLUTION, LOW_RESOLUTION) or not np.issubdtype(
-        array.dtype, np.floating
-    ):
+    square = array.ndim == 2 and array.shape[0] == array.shape[1] > 0
+    if not (square and np.issubdtype(array.dtype, np.floating)):
         raise PromptError(
             "mask_input must be an earlier result's logits (256, 256) float32, or a boolean mask "
             f"of the picture's size, not {array.dtype} {array.shape}"

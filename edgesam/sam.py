@@ -1,40 +1,32 @@
 """Sam: embed a picture once, segment it by prompts. Synchronous; knows nothing of files of pixels.
 
-Everything larger (streams, volumes, serving) is a function that takes a :class:`Sam`.
+Everything larger (automatic masks, streams, volumes) is a function that takes a :class:`Sam`.
 """
 
 from __future__ import annotations
 
-import logging
-import os
-from collections.abc import Sequence
+import operator
+from collections.abc import Iterator, Sequence
 from types import TracebackType
-from typing import Any, Literal, overload
+from typing import Any, Literal, cast, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgesam.bundle import Bundle, find_bundle
+from edgesam.bundle import Bundle
 from edgesam.embedding import Embedding
-from edgesam.engines import Engine, Session, choose
-from edgesam.errors import BundleError, ImageError, PromptError
+from edgesam.engines import Prompts, Session
+from edgesam.errors import PromptError
 from edgesam.image import Image
+from edgesam.manifest import Manifest
 from edgesam.mask import Mask
-from edgesam.models import MOST_THREADS
-from edgesam.preprocess import (
-    check_prompt,
-    decoder_inputs,
-    letterbox,
-    network_input,
-    token_count,
-)
+from edgesam.memory import memory_for
+from edgesam.postprocess import SELECTIONS, Select, make_mask, selected
+from edgesam.preprocess import check_prompt, decoder_inputs, fit_of, network_input, token_count
 from edgesam.prompt import Prompt
 from edgesam.window import Window
-from edgesam_kernels.bilinear import threshold_mask
 
-logger = logging.getLogger("edgesam")
-
-_CHUNK = 16  # prompts per decoder call: more at once is slower per prompt, and memory grows
+PROMPTS_PER_CALL = 16  # of the decoder: more at once are no faster per prompt, and memory grows
 
 
 class Sam:
@@ -45,17 +37,18 @@ class Sam:
         variant: the precision that runs.
         engine: engine and device that really run, as ``onnxruntime:cpu``.
         passport: the parity report that vouches for the graphs, or None.
+        manifest: what the bundle says of the model: sizes, profile, licence.
     """
 
     def __init__(
         self, bundle: Bundle, variant: str, session: Session, passport: dict[str, Any] | None
     ) -> None:
-        """Made by :func:`load`."""
+        """Made by :func:`edgesam.load`."""
         self.model = bundle.manifest.model
         self.variant = variant
         self.engine = session.description
         self.passport = passport
-        self._manifest = bundle.manifest
+        self.manifest: Manifest = bundle.manifest
         self._encoder = bundle.variants[variant].image_encoder.sha256
         self._session: Session | None = session
 
@@ -70,79 +63,130 @@ class Sam:
 
         Raises:
             ImageError: pixels that cannot be used: empty, NaN or infinite, of a wrong shape.
+            OutOfMemory: the encoder needs more memory than is free.
         """
         image = image if isinstance(image, Image) else Image.from_array(image)
         rgb, mapping = image.to_rgb8(window)
-        manifest = self._manifest
-        fit = letterbox(rgb.shape[0], rgb.shape[1], manifest.image_size, manifest.profile)
-        array = self._open.encode(network_input(rgb, fit, manifest.profile))
+        manifest = self.manifest
+        fit = fit_of(rgb.shape[0], rgb.shape[1], manifest.image_size, manifest.profile)
+        with memory_for(f"a picture of {image.width} x {image.height} pixels"):
+            network = network_input(rgb, fit, manifest.profile)
+        array = self._open.encode(network)
         return Embedding(array, fit, self._encoder, mapping)
 
     @overload
-    def segment(self, embedding: Embedding, prompt: Prompt) -> Mask: ...
+    def segment(
+        self, embedding: Embedding, prompt: Prompt, *, select: Select = "single"
+    ) -> Mask: ...
     @overload
-    def segment(self, embedding: Embedding, prompt: Prompt, multimask: Literal[False]) -> Mask: ...
+    def segment(
+        self,
+        embedding: Embedding,
+        prompt: Prompt,
+        multimask: Literal[False],
+        *,
+        select: Select = "single",
+    ) -> Mask: ...
     @overload
     def segment(
         self, embedding: Embedding, prompt: Prompt, multimask: Literal[True]
     ) -> tuple[Mask, Mask, Mask]: ...
     def segment(
-        self, embedding: Embedding, prompt: Prompt, multimask: bool = False
+        self,
+        embedding: Embedding,
+        prompt: Prompt,
+        multimask: bool = False,
+        *,
+        select: Select = "single",
     ) -> Mask | tuple[Mask, ...]:
         """Segment one object.
 
         Args:
             embedding: of this model's :meth:`embed`.
             prompt: what to segment, in pixels of the picture.
-            multimask: give SAM's three alternatives, in the decoder's order, instead of its
-                single-mask output.
+            multimask: give SAM's three alternatives, in the decoder's order, instead of one mask.
+            select: which one otherwise: ``single``, the decoder's single-mask output; ``best``,
+                of the three alternatives that of the highest predicted IoU; ``stability``, that
+                of the most stable edge; 0, 1 or 2, one of the three.
 
         Raises:
             PromptError: the prompt misses the picture, is of a kind the model was not trained
                 for, or the embedding is another model's.
+            OutOfMemory: the decoder or the mask needs more memory than is free.
         """
-        return self.segment_batch(embedding, [prompt], multimask=multimask)[0]
+        masks = next(self._answers(embedding, [prompt], multimask, select))
+        return masks if multimask else masks[0]
 
     @overload
-    def segment_batch(self, embedding: Embedding, prompts: Sequence[Prompt]) -> list[Mask]: ...
-    @overload
     def segment_batch(
-        self, embedding: Embedding, prompts: Sequence[Prompt], multimask: Literal[False]
+        self, embedding: Embedding, prompts: Sequence[Prompt], *, select: Select = "single"
     ) -> list[Mask]: ...
     @overload
     def segment_batch(
-        self, embedding: Embedding, prompts: Sequence[Prompt], multimask: bool
+        self,
+        embedding: Embedding,
+        prompts: Sequence[Prompt],
+        multimask: Literal[False],
+        *,
+        select: Select = "single",
+    ) -> list[Mask]: ...
+    @overload
+    def segment_batch(
+        self,
+        embedding: Embedding,
+        prompts: Sequence[Prompt],
+        multimask: bool,
+        *,
+        select: Select = "single",
     ) -> list[Mask] | list[tuple[Mask, ...]]: ...
     def segment_batch(
-        self, embedding: Embedding, prompts: Sequence[Prompt], multimask: bool = False
+        self,
+        embedding: Embedding,
+        prompts: Sequence[Prompt],
+        multimask: bool = False,
+        *,
+        select: Select = "single",
     ) -> list[Mask] | list[tuple[Mask, ...]]:
         """Segment many objects of one picture; the results are in the prompts' order.
 
-        Prompts with equally many points share decoder calls of up to 16.
+        All masks are in memory at the end: :meth:`segment_each` hands them out one by one.
 
         Raises:
             PromptError: as :meth:`segment`, before anything is computed.
         """
-        if embedding.encoder != self._encoder:
-            raise PromptError(
-                f"this embedding was made by another model than {self.model} {self.variant}: "
-                "embed the picture with the model that segments it"
-            )
-        for prompt in prompts:
-            check_prompt(prompt, embedding.fit, self._manifest.profile, self.model)
-        results: dict[int, tuple[Mask, ...]] = {}
-        for indices in _calls(prompts):
-            chosen = [prompts[i] for i in indices]
-            inputs = decoder_inputs(chosen, embedding.fit, self._manifest.profile)
-            logits, iou = self._open.decode(embedding.array, inputs)
-            wanted = slice(1, 4) if multimask else slice(0, 1)
-            for row, index in enumerate(indices):
-                results[index] = tuple(
-                    _mask(low, score, embedding)
-                    for low, score in zip(logits[row, wanted], iou[row, wanted], strict=True)
-                )
-        ordered = [results[i] for i in range(len(prompts))]
-        return ordered if multimask else [masks[0] for masks in ordered]
+        answers = list(self._answers(embedding, prompts, multimask, select))
+        return answers if multimask else [masks[0] for masks in answers]
+
+    def segment_each(
+        self, embedding: Embedding, prompts: Sequence[Prompt], *, select: Select = "single"
+    ) -> Iterator[Mask]:
+        """Segment many objects of one picture in bounded memory, in the prompts' order.
+
+        The decoder sees up to 16 prompts at a time, and no mask is kept that was handed out.
+
+        Raises:
+            PromptError: as :meth:`segment`, before anything is computed.
+        """
+        return (masks[0] for masks in self._answers(embedding, prompts, False, select))
+
+    def decode(
+        self, embedding: Embedding, prompts: Prompts
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """The mask decoder itself, for what is built on top: no choice, no resizing.
+
+        Args:
+            embedding: of this model's :meth:`embed`.
+            prompts: N unchecked prompts in pixels of the model's square; memory grows with N, by
+                four (L, L) logits each.
+
+        Returns:
+            Logits (N, 4, L, L) and predicted IoU (N, 4), float32, of all four mask tokens.
+
+        Raises:
+            PromptError: the embedding is another model's.
+        """
+        self._check_embedding(embedding)
+        return self._open.decode(embedding.array, prompts)
 
     def check(self, prompt: Prompt, height: int, width: int) -> None:
         """Refuse a prompt on a picture of that size before the picture is embedded.
@@ -150,9 +194,9 @@ class Sam:
         Raises:
             PromptError: as :meth:`segment`.
         """
-        profile = self._manifest.profile
-        fit = letterbox(height, width, self._manifest.image_size, profile)
-        check_prompt(prompt, fit, profile, self.model)
+        manifest = self.manifest
+        fit = fit_of(height, width, manifest.image_size, manifest.profile)
+        check_prompt(prompt, fit, manifest.profile, self.model, manifest.low_resolution)
 
     def close(self) -> None:
         """Free the engine's memory; further calls raise."""
@@ -182,99 +226,62 @@ class Sam:
             raise ValueError("this Sam is closed")
         return self._session
 
+    def _check_embedding(self, embedding: Embedding) -> None:
+        if embedding.encoder != self._encoder:
+            raise PromptError(
+                f"this embedding was made by another model than {self.model} {self.variant}: "
+                "embed the picture with the model that segments it"
+            )
 
-def load(
-    model: str | os.PathLike[str] = "lite-medsam",
-    *,
-    engine: str | Engine = "auto",
-    variant: str = "auto",
-    device: str = "auto",
-    threads: int | None = None,
-    require_passport: bool = False,
-) -> Sam:
-    """Load a model that is on this machine; never downloads.
+    def _answers(
+        self, embedding: Embedding, prompts: Sequence[Prompt], multimask: bool, select: Select
+    ) -> Iterator[tuple[Mask, ...]]:
+        """Checked at once, computed chunk by chunk as the answers are taken."""
+        if not isinstance(select, (str, bool)):
+            select = cast("Select", operator.index(select))  # NumPy's integers are indices, too
+        if select not in SELECTIONS or isinstance(select, bool):
+            raise ValueError(f"select is {select!r}, not one of {', '.join(map(str, SELECTIONS))}")
+        if multimask and select != "single":
+            raise ValueError("multimask gives all three masks: leave out select")
+        self._check_embedding(embedding)
+        for prompt in prompts:
+            self.check(prompt, *embedding.size)
+        return self._computed(embedding, list(prompts), multimask, select)
 
-    Args:
-        model: a known model's name, or the folder of a bundle.
-        engine: ``onnxruntime``; ``auto`` takes the first that works here.
-        variant: of the bundle: ``fp32``.
-        device: ``cpu`` or ``cuda``; ``auto`` is the CPU.
-        threads: per graph run; None leaves it to the engine (all physical cores).
-        require_passport: refuse graphs that no parity report vouches for.
+    def _computed(
+        self, embedding: Embedding, prompts: list[Prompt], multimask: bool, select: Select
+    ) -> Iterator[tuple[Mask, ...]]:
+        for start in range(0, len(prompts), PROMPTS_PER_CALL):
+            chunk = prompts[start : start + PROMPTS_PER_CALL]
+            answers: dict[int, tuple[Mask, ...]] = {}
+            for indices in _calls(chunk):
+                some = [chunk[i] for i in indices]
+                # No name holds the answers: one that was handed out is not kept.
+                answers.update(
+                    zip(indices, self._decoded(embedding, some, multimask, select), strict=True)
+                )
+            yield from (answers.pop(i) for i in range(len(chunk)))
 
-    Raises:
-        ModelNotFound: the model has not been pulled, or does not exist.
-        BundleError: the bundle cannot be used, or lacks the passport that was required.
-        ChecksumMismatch: a file of the bundle was changed.
-        EngineUnavailable: the engine or the device cannot run here.
-        PrecisionMismatch: the engine does not run what the variant says.
-    """
-    if threads is not None and not 1 <= threads <= MOST_THREADS:
-        raise ValueError(f"threads must be 1 to {MOST_THREADS}, not {threads}")
-    bundle = find_bundle(model)
-    runner = choose(engine) if isinstance(engine, str) else engine
-    while True:
-        try:
-            return _open(bundle, runner, variant, device, threads, require_passport)
-        except BundleError:
-            # An export may have put a new bundle in the place of the one that was being read.
-            now = find_bundle(model)
-            if now.manifest == bundle.manifest:
-                raise
-            bundle = now
-
-
-def _open(
-    bundle: Bundle,
-    runner: Engine,
-    variant: str,
-    device: str,
-    threads: int | None,
-    require_passport: bool,
-) -> Sam:
-    name, chosen = bundle.variant(variant)
-    passport = _passport(bundle, name, require_passport)
-    session = runner.open(
-        bundle.verified(chosen.image_encoder),
-        bundle.verified(chosen.mask_decoder),
-        precision=name,
-        device=device,
-        threads=threads,
-    )
-    return Sam(bundle, name, session, passport)
-
-
-def _passport(bundle: Bundle, variant: str, required: bool) -> dict[str, Any] | None:
-    """The variant's parity report; without one, a warning or a refusal."""
-    report = bundle.passport(bundle.variants[variant])
-    if report is None:
-        said = f"no parity report vouches for {bundle.manifest.model} {variant} ({bundle.path})"
-        if required:
-            raise BundleError(f"{said}, and a passport was required")
-        logger.warning("%s", said)
-    return report
+    def _decoded(
+        self, embedding: Embedding, prompts: list[Prompt], multimask: bool, select: Select
+    ) -> list[tuple[Mask, ...]]:
+        """Prompts that share one decoder call."""
+        manifest, fit = self.manifest, embedding.fit
+        inputs = decoder_inputs(prompts, fit, manifest.profile, manifest.low_resolution)
+        logits, iou = self._open.decode(embedding.array, inputs)
+        if multimask:
+            wanted = np.tile(np.arange(1, 4), (len(prompts), 1))
+        else:
+            wanted = selected(logits, iou, select, fit)[:, None]
+        return [
+            tuple(make_mask(logits[row, i], iou[row, i], fit, manifest.profile) for i in outputs)
+            for row, outputs in enumerate(wanted)
+        ]
 
 
 def _calls(prompts: Sequence[Prompt]) -> list[list[int]]:
-    """Indices of prompts that can share a decoder call: equally many tokens, at most 16."""
+    """Indices of prompts that can share a decoder call: equally many tokens."""
     groups: dict[int, list[int]] = {}
     for index, prompt in enumerate(prompts):
         groups.setdefault(token_count(prompt), []).append(index)
-    return [
-        group[start : start + _CHUNK]
-        for group in groups.values()
-        for start in range(0, len(group), _CHUNK)
-    ]
-
-
-def _mask(low: NDArray[np.float32], score: np.float32, embedding: Embedding) -> Mask:
-    fit = embedding.fit
-    try:
-        array = threshold_mask(
-            low, fit.square, (fit.resized_height, fit.resized_width), (fit.height, fit.width)
-        )
-    except MemoryError:
-        raise ImageError(
-            f"not enough memory for a mask of {fit.width} x {fit.height} pixels"
-        ) from None
-    return Mask(array, float(score), low.copy())
+    return list(groups.values())

@@ -18,29 +18,31 @@ HELP = "list the known models, what is on disk, and which engines work here"
 
 @dataclass(frozen=True)
 class ModelRow:
-    """A known model, and whether its files are on disk (they are not opened: doctor does that)."""
+    """A known model, whether its files are on disk (doctor opens them), and what runs it here."""
 
     name: str
-    image_size: int
     parameters: int
+    image_size: int
     prompts: tuple[str, ...]
     licence: str
     checkpoint: bool
     bundle: bool
+    engines: tuple[str, ...]
 
     @classmethod
-    def of(cls, spec: ModelSpec) -> ModelRow:
-        """The row of one model."""
+    def of(cls, spec: ModelSpec, engines: Iterable[EngineRow]) -> ModelRow:
+        """The row of one model, on a machine with these engines."""
         return cls(
             name=spec.name,
-            image_size=spec.image_size,
             parameters=spec.parameters,
+            image_size=spec.image_size,
             prompts=tuple(
                 kind for kind in ("point", "box", "mask") if kind in spec.profile.prompt_kinds
             ),
             licence=spec.licence,
             checkpoint=checkpoint_path(spec).is_file(),
             bundle=(bundle_path(spec.name) / MANIFEST).is_file(),
+            engines=tuple(engine.name for engine in engines if engine.reason is None),
         )
 
     def cells(self) -> tuple[str, ...]:
@@ -48,11 +50,12 @@ class ModelRow:
         on_disk = ("checkpoint",) * self.checkpoint + ("bundle",) * self.bundle
         return (
             self.name,
-            f"{self.image_size} x {self.image_size}",
             f"{self.parameters / 1e6:.1f} M",
+            f"{self.image_size} x {self.image_size}",
             ", ".join(self.prompts),
             self.licence,
             ", ".join(on_disk) or "-",
+            ", ".join(self.engines) or "-",
         )
 
 
@@ -76,13 +79,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Prints both tables."""
-    models = [ModelRow.of(spec) for spec in MODELS.values()]
     engines = engine_rows()
+    models = [ModelRow.of(spec, engines) for spec in MODELS.values()]
     if args.json:
         found = {"home": str(home()), "models": models, "engines": engines}
         print(json.dumps(found, default=asdict))
         return 0
-    heads = ("MODEL", "INPUT", "PARAMETERS", "PROMPTS", "LICENCE", "ON DISK")
+    heads = ("MODEL", "PARAMETERS", "INPUT", "PROMPTS", "LICENCE", "ON DISK", "ENGINES")
     _print_table([heads, *(model.cells() for model in models)])
     print(f"\nOn disk means in {home()}.")
     if not any(model.bundle for model in models):

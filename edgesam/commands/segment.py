@@ -1,4 +1,4 @@
-"""``edgesam segment``: a picture and prompts in, a mask file out; computes nothing itself."""
+"""``edgesam segment``: a picture and prompts in, or no prompts; a mask out; computes nothing."""
 
 from __future__ import annotations
 
@@ -8,22 +8,27 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
+from edgesam.commands.objects import Objects, from_answers, from_everywhere
 from edgesam.commands.progress import Progress
 from edgesam.errors import ImageError
 from edgesam.models import DEFAULT_MODEL, MODELS, MOST_THREADS
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
+    from edgesam.image import Image
+    from edgesam.postprocess import Select
     from edgesam.prompt import Prompt
+    from edgesam.sam import Sam
+    from edgesam.window import Window
 
 NAME = "segment"
-HELP = "segment objects in a picture from boxes or points"
+HELP = "segment objects in a picture from boxes or points, or everything in it"
 
 _MASK_SUFFIXES = (".png", ".tif", ".tiff")
+_SELECTIONS = ("single", "best", "stability", "0", "1", "2")  # of edgesam.postprocess, in words
+_POINTS_PER_SIDE = 32  # segment-anything's default
+_MOST_POINTS_PER_SIDE = 256
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,6 +56,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="x,y[,0|1]",
         help="in pixels, 0 for outside; several are one object, with a box if there is one",
     )
+    parser.add_argument(
+        "--select",
+        choices=_SELECTIONS,
+        metavar="S",
+        help="the mask that answers a prompt: single (default), the decoder's first; or of its "
+        "three others the best judged (best), that of the stablest edge (stability), or 0, 1, 2",
+    )
+    parser.add_argument(
+        "--everything",
+        action="store_true",
+        help="ask on a grid of points instead: labels 1..N, smaller objects on top of larger ones",
+    )
+    parser.add_argument(
+        "--points-per-side",
+        type=_points_per_side,
+        metavar="N",
+        help=f"of that grid (default: {_POINTS_PER_SIDE})",
+    )
     parser.add_argument("--frame", type=int, metavar="N", help="of a multi-frame file, from 0")
     parser.add_argument("--window", metavar="L,W|PRESET", help="grey levels: 40,400 or soft-tissue")
     parser.add_argument(
@@ -59,13 +82,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         required=True,
         metavar="OUT",
-        help="mask as .png or .tif: 0/255 for one object, labels 1..N for several",
+        help="mask as .png or .tif: 0/255 for one object, labels 1..N for several (16 bits "
+        "above 255)",
     )
     parser.add_argument("--overlay", type=Path, metavar="PNG", help="a picture to look at")
     parser.add_argument("--engine", default="auto", help="onnxruntime, or auto (default)")
     parser.add_argument("--device", default="auto", help="cpu, cuda, or auto (default)")
     parser.add_argument("--variant", default="auto", help="of the bundle, or auto (default)")
-    parser.add_argument("--threads", type=_positive, metavar="N", help="default: all cores")
+    parser.add_argument("--threads", type=_threads, metavar="N", help="default: all cores")
     parser.set_defaults(usage=parser.error)
 
 
@@ -75,10 +99,7 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         EdgeSamError: any step's own error; only an overlay's leaves a mask that was written.
     """
-    if not args.box and not args.point:
-        args.usage("give a --box or a --point")
-    if len(args.box) > 1 and args.point:
-        args.usage("several boxes are several objects: points are for one object")
+    _check_usage(args)
     _check_outputs(args.input, args.out, args.overlay)
 
     import edgesam
@@ -100,21 +121,19 @@ def run(args: argparse.Namespace) -> int:
                 threads=args.threads,
             )
         with sam:
-            for prompt in prompts:
-                sam.check(prompt, image.height, image.width)
-            progress(f"{sam}: embedding {image.width} x {image.height} pixels")
-            with _timed("embed", times):
-                embedding = sam.embed(image, window)
-            progress(f"segmenting {len(prompts)} of them" if len(prompts) > 1 else "segmenting")
-            with _timed("segment", times):
-                masks = sam.segment_batch(embedding, prompts)
+            if args.everything:
+                progress(f"{sam}: everything in {image.width} x {image.height} pixels")
+                with _timed("segment", times):
+                    side = args.points_per_side or _POINTS_PER_SIDE
+                    found = from_everywhere(sam, image, window, side, progress)
+            else:
+                found = _prompted(sam, image, window, prompts, args.select, progress, times)
         with _timed("write", times):
-            arrays = [mask.array for mask in masks]
-            write_mask(args.out, arrays[0] if len(arrays) == 1 else _label_map(arrays))
+            write_mask(args.out, found.pixels)
             if args.overlay is not None:
                 progress("drawing the overlay")
                 rgb, _ = image.to_rgb8(window)
-                write_picture(args.overlay, draw_overlay(rgb, arrays, prompts))
+                write_picture(args.overlay, draw_overlay(rgb, found.masks, prompts))
     report = {
         "model": sam.model,
         "variant": sam.variant,
@@ -122,30 +141,42 @@ def run(args: argparse.Namespace) -> int:
         "passport": None if sam.passport is None else sam.passport["mask_iou"],
         "width": image.width,
         "height": image.height,
-        "mapping": embedding.mapping,
+        "mapping": found.mapping,
         "mask": str(args.out),
         "overlay": None if args.overlay is None else str(args.overlay),
-        "objects": [
-            {"score": round(m.score, 4), "area": m.area, "box": m.box, "rle": m.to_rle()}
-            for m in masks
-        ],
+        "objects": found.records,
         "milliseconds": {step: round(1000 * seconds, 1) for step, seconds in times.items()},
     }
-    print(json.dumps(report)) if args.json else _tell(report)
+    print(json.dumps(report)) if args.json else _tell(report, found.told)
     return 0
 
 
-def _tell(report: dict[str, Any]) -> None:
+def _prompted(
+    sam: Sam,
+    image: Image,
+    window: Window | None,
+    prompts: list[Prompt],
+    asked: str | None,
+    progress: Progress,
+    times: dict[str, float],
+) -> Objects:
+    """One object for each prompt, all of them checked before the picture is embedded."""
+    select = cast("Select", int(asked) if asked and asked.isdecimal() else asked or "single")
+    for prompt in prompts:
+        sam.check(prompt, image.height, image.width)
+    progress(f"{sam}: embedding {image.width} x {image.height} pixels")
+    with _timed("embed", times):
+        embedding = sam.embed(image, window)
+    progress(f"segmenting {len(prompts)} of them" if len(prompts) > 1 else "segmenting")
+    with _timed("segment", times):
+        return from_answers(sam.segment_batch(embedding, prompts, select=select), embedding.mapping)
+
+
+def _tell(report: dict[str, Any], told: list[str]) -> None:
     """What a person wants to know, in a few lines."""
     print(f"grey levels: {report['mapping']}")
-    for number, found in enumerate(report["objects"], start=1):
-        if found["area"] == 0:
-            print(f"object {number}: nothing was found here")
-        else:
-            print(
-                f"object {number}: {found['area']} pixels in box {found['box']}, "
-                f"predicted IoU {found['score']:.3f}"
-            )
+    for line in told:
+        print(line)
     print(f"mask:    {report['mask']}")
     if report["overlay"]:
         print(f"overlay: {report['overlay']}")
@@ -163,14 +194,16 @@ def _prompts(boxes: list[tuple[float, ...]], points: list[tuple[float, ...]]) ->
     return [Prompt(coords, labels, box=boxes[0] if boxes else None)]
 
 
-def _label_map(masks: list[NDArray[np.bool_]]) -> NDArray[np.uint16]:
-    """1..N; where objects overlap the later one wins."""
-    import numpy as np
-
-    labels = np.zeros(masks[0].shape, np.uint16)
-    for number, mask in enumerate(masks, start=1):
-        labels[mask] = number
-    return labels
+def _check_usage(args: argparse.Namespace) -> None:
+    """Ends with the usage if the options cannot be meant together."""
+    if args.everything and (args.box or args.point or args.select):
+        args.usage("--everything asks everywhere: leave out --box, --point and --select")
+    if args.points_per_side and not args.everything:
+        args.usage("--points-per-side is for --everything")
+    if not (args.everything or args.box or args.point):
+        args.usage("give a --box, a --point or --everything")
+    if len(args.box) > 1 and args.point:
+        args.usage("several boxes are several objects: points are for one object")
 
 
 def _check_outputs(picture: Path, out: Path, overlay: Path | None) -> None:
@@ -216,7 +249,15 @@ def _numbers(text: str, counts: tuple[int, ...], form: str) -> tuple[float, ...]
     return numbers
 
 
-def _positive(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= MOST_THREADS:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to {MOST_THREADS}")
+def _threads(text: str) -> int:
+    return _whole(text, MOST_THREADS)
+
+
+def _points_per_side(text: str) -> int:
+    return _whole(text, _MOST_POINTS_PER_SIDE)
+
+
+def _whole(text: str, most: int) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= most:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to {most}")
     return int(text)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgesam.engines.protocol import Prompts
-from edgesam.errors import BundleError, EngineUnavailable, PrecisionMismatch
+from edgesam.errors import BundleError, EngineUnavailable, OutOfMemory, PrecisionMismatch
 
 _PROVIDERS: dict[str, list[tuple[str, dict[str, str]]]] = {
     "cpu": [("CPUExecutionProvider", {})],
@@ -89,6 +90,8 @@ def _load(path: Path, precision: str, device: str, threads: int | None) -> Any:
     try:
         session = onnxruntime.InferenceSession(path, options, providers=_PROVIDERS[device])
     except Exception as error:  # onnxruntime's errors share no narrower base
+        if _is_about_memory(error):
+            raise _out_of_memory(f"loading {path.name}", error) from None
         raise BundleError(f"onnxruntime cannot load {path.name}: {_line(error)}") from None
     # A provider that fails to start is dropped with a log line only: read back what runs.
     wanted, running = _PROVIDERS[device][0][0], session.get_providers()
@@ -104,9 +107,25 @@ def _run(session: Any, outputs: list[str], inputs: dict[str, NDArray[Any]]) -> A
     try:
         return session.run(outputs, inputs)
     except Exception as error:
-        if "allocate" in str(error):
-            raise MemoryError(f"onnxruntime: {_line(error)}") from None
+        if _is_about_memory(error):
+            raise _out_of_memory(f"computing {outputs[0]}", error) from None
         raise BundleError(f"onnxruntime cannot run the graph: {_line(error)}") from None
+
+
+def _is_about_memory(error: Exception) -> bool:
+    return any(
+        sign in str(error).lower()
+        for sign in ("allocat", "bad_alloc", "bad alloc", "alloc_failed", "out of memory")
+    )
+
+
+def _out_of_memory(doing: str, error: Exception) -> OutOfMemory:
+    asked = re.search(r"buffer of size (\d+)", str(error))
+    size = f" ({int(asked[1]) >> 20} MiB more were asked for)" if asked else ""
+    return OutOfMemory(
+        f"onnxruntime ran out of memory while {doing}{size}: close other programs, or take a "
+        "smaller model"
+    )
 
 
 def _line(error: Exception) -> str:

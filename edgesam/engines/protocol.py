@@ -17,7 +17,7 @@ class Prompts:
     Attributes:
         coords: (N, P, 2) float32, x and y in pixels of the model's square.
         labels: (N, P) int32: 1 in, 0 out, 2 and 3 a box's corners, -1 the padding point.
-        mask: (M, 1, 256, 256) float32 logits, M being 1 (shared) or N.
+        mask: (M, 1, L, L) float32 logits, M being 1 (shared) or N.
         has_mask: (M,) float32, 1 where ``mask`` says something, else 0.
     """
 
@@ -35,12 +35,12 @@ class Session(Protocol):
         """Engine and device that really run, as ``onnxruntime:cpu``."""
 
     def encode(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(1, 3, S, S) -> (1, 256, 64, 64)."""
+        """(1, 3, S, S) -> (1, 256, G, G)."""
 
     def decode(
         self, embedding: NDArray[np.float32], prompts: Prompts
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Logits (N, 4, 256, 256) and predicted IoU (N, 4), of all four mask tokens."""
+        """Logits (N, 4, L, L), L being 4 G, and predicted IoU (N, 4), of all four mask tokens."""
 
     def close(self) -> None:
         """Free what the engine holds."""
@@ -73,4 +73,5 @@ class Engine(Protocol):
             EngineUnavailable: the engine or the device cannot run here.
             PrecisionMismatch: what was loaded does not run in that precision.
             BundleError: the graphs cannot be loaded.
+            OutOfMemory: there is no memory to load them.
         """

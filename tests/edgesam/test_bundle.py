@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,17 @@ Make = Callable[..., Bundle]
 def graphs(opened: Bundle) -> list[BundleFile]:
     variant = opened.variants["fp32"]
     return [variant.image_encoder, variant.mask_decoder]
+
+
+def with_weights(opened: Bundle, data: bytes = b"weights") -> Bundle:
+    """The same bundle with its encoder's weights in a file of their own."""
+    sha256 = hashlib.sha256(data).hexdigest()
+    entry = BundleFile(f"image_encoder.fp32.{sha256[:8]}.data", sha256, len(data))
+    (opened.path / entry.file).write_bytes(data)
+    variant = replace(opened.variants["fp32"], weights=entry)
+    manifest = replace(opened.manifest, variants={"fp32": variant})
+    (opened.path / MANIFEST).write_text(manifest.to_json(), "utf-8")
+    return open_bundle(opened.path)
 
 
 def contents(opened: Bundle) -> str:
@@ -86,6 +98,12 @@ class TestOpening:
         with pytest.raises(BundleError, match=r"manifest\.json cannot be read"):
             open_bundle(path)
 
+    def test_an_earlier_schema(self, make_bundle: Make) -> None:
+        path = make_bundle().path / MANIFEST
+        path.write_text(json.dumps({**json.loads(path.read_text("utf-8")), "schema": 1}), "utf-8")
+        with pytest.raises(BundleError, match=r"schema 1.*: pull or export it again$"):
+            open_bundle(path.parent)
+
     def test_variants(self, make_bundle: Make) -> None:
         opened = make_bundle()
         assert opened.variant("auto") == ("fp32", opened.variants["fp32"])
@@ -126,6 +144,16 @@ class TestVerifying:
             flip(opened.path / file.file)
             with pytest.raises(ChecksumMismatch, match=f"{file.sha256[:12]}.*pull it again"):
                 opened.verified(file)
+
+    def test_weights_that_were_changed(self, make_bundle: Make) -> None:
+        opened = with_weights(make_bundle())
+        weights = opened.variants["fp32"].weights
+        assert weights is not None
+        path = opened.verified(weights)
+        assert path.read_bytes() == b"weights"
+        flip(path)
+        with pytest.raises(ChecksumMismatch, match=f"{weights.sha256[:12]}.*pull it again"):
+            opened.verified(weights)
 
     def test_a_byte_flipped_after_a_load(self, make_bundle: Make) -> None:
         opened = make_bundle()
@@ -233,6 +261,12 @@ class TestPassports:
     def test_none(self, make_bundle: Make) -> None:
         opened = make_bundle()
         assert opened.passport(opened.variants["fp32"]) is None
+
+    def test_weights_are_measured_too(self, make_bundle: Make) -> None:
+        opened = make_bundle(passport=passport())
+        assert opened.passport(opened.variants["fp32"]) is not None
+        other = with_weights(opened)
+        assert other.passport(other.variants["fp32"]) is None, "it measured no weights"
 
     def test_of_other_graphs(self, make_bundle: Make) -> None:
         other = {"image_encoder": "0" * 64, "mask_decoder": "1" * 64}

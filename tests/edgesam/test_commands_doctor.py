@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 import sys
+from dataclasses import replace
 from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from pydicom.dataset import FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid
 
 import edgesam.engines
-from edgesam.bundle import write_bundle
+from edgesam.bundle import open_bundle, write_bundle
 from edgesam.commands import doctor, main
 from edgesam.digest import sha256_of
 from edgesam.engines.ort import OnnxRuntime
@@ -86,12 +87,14 @@ def a_bundle(name: str) -> Path:
             model=name,
             architecture="tiny-vit",
             image_size=1024,
+            grid=64,
             profile=SAM,
             profile_assumed=False,
             checkpoint_sha256="0" * 64,
             licence="Apache-2.0",
             builder="this test",
-            variants={"fp32": Variant(files["image_encoder"], files["mask_decoder"], None)},
+            working_memory=0,
+            variants={"fp32": Variant(files["image_encoder"], files["mask_decoder"], None, None)},
         ),
         graphs,
     )
@@ -173,6 +176,29 @@ class TestMachine:
         assert state == "problem"
         assert "mask_decoder.onnx" in text
         assert "edgesam pull --force mobile-sam" in text
+
+    def test_a_bundle_of_an_earlier_schema(self, capsys: Capture) -> None:
+        manifest = a_bundle("mobile-sam") / "manifest.json"
+        values = json.loads(manifest.read_text("utf-8"))
+        manifest.write_text(json.dumps({**values, "schema": 1}), "utf-8")
+        state, text = findings(capsys, code=1)["bundle mobile-sam"]
+        assert state == "problem"
+        assert "has schema 1" in text
+        assert "edgesam pull --force mobile-sam" in text
+
+    def test_weights_beside_their_graph_are_checked(self, capsys: Capture) -> None:
+        path = a_bundle("mobile-sam")
+        (path / "weights.data").write_bytes(b"weights")
+        weights = BundleFile("weights.data", sha256_of(path / "weights.data"), 7)
+        manifest = open_bundle(path).manifest
+        variant = replace(manifest.variants["fp32"], weights=weights)
+        changed = replace(manifest, variants={"fp32": variant})
+        (path / "manifest.json").write_text(changed.to_json(), "utf-8")
+        assert findings(capsys, code=0)["bundle mobile-sam"][0] == "ok"
+        (path / "weights.data").write_bytes(b"wEights")
+        state, text = findings(capsys, code=1)["bundle mobile-sam"]
+        assert state == "problem"
+        assert "weights.data" in text
 
     def test_a_bundle_that_lacks_a_file(self, capsys: Capture) -> None:
         path = a_bundle("my-own")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,20 +38,48 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(edgesam.engines, "ENGINES", {engine.name: engine for engine in engines})
 
 
+def rows_of(shown: str) -> dict[str, list[str]]:
+    """The lines of both tables by their first cell, cut where two blanks are."""
+    lines = [re.split(r"\s{2,}", line) for line in shown.splitlines() if line]
+    return {cells[0]: cells for cells in lines}
+
+
 def test_the_table(capsys: Capture) -> None:
     assert main(["models"]) == 0
     shown = capsys.readouterr().out
-    rows = {line.split()[0]: line for line in shown.splitlines() if line}
-    assert "256 x 256" in rows["lite-medsam"]
-    assert "box" in rows["lite-medsam"]
-    assert "1024 x 1024" in rows["mobile-sam"]
-    assert "point, box, mask" in rows["mobile-sam"]
-    assert "9.8 M" in rows["mobile-sam"]
-    assert "Apache-2.0" in rows["mobile-sam"]
-    assert rows["mobile-sam"].endswith("  -")
-    assert rows["fast"].endswith("yes: cpu, cuda")
-    assert rows["far"].endswith("no: needs the package far. Try: pip install far")
+    rows = rows_of(shown)
+    heads = ["MODEL", "PARAMETERS", "INPUT", "PROMPTS", "LICENCE", "ON DISK", "ENGINES"]
+    assert rows["MODEL"] == heads
+    size = "1024 x 1024"
+    for row in [
+        ["lite-medsam", "9.8 M", "256 x 256", "box", "Apache-2.0", "-", "fast"],
+        ["mobile-sam", "9.8 M", size, "point, box, mask", "Apache-2.0", "-", "fast"],
+        ["sam-vit-h", "641.1 M", size, "point, box, mask", "Apache-2.0", "-", "fast"],
+        ["medsam", "93.7 M", size, "box", "Apache-2.0", "-", "fast"],
+    ]:
+        assert rows[row[0]] == row
+    assert set(MODELS) <= set(rows)
+    assert rows["fast"] == ["fast", "yes: cpu, cuda"]
+    assert rows["far"] == ["far", "no: needs the package far. Try: pip install far"]
     assert "edgesam pull lite-medsam" in shown
+
+
+def test_no_engine(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(edgesam.engines, "ENGINES", {"far": FakeEngine("far", "needs a leg")})
+    assert main(["models"]) == 0
+    rows = rows_of(capsys.readouterr().out)
+    assert rows["mobile-sam"][-2:] == ["-", "-"]
+    assert rows["far"] == ["far", "no: needs a leg"]
+    assert main(["models", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert all(model["engines"] == [] for model in said["models"])
+
+
+def test_several_engines(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    engines = {name: FakeEngine(name) for name in ("fast", "faster")}
+    monkeypatch.setattr(edgesam.engines, "ENGINES", engines)
+    assert main(["models"]) == 0
+    assert rows_of(capsys.readouterr().out)["mobile-sam"][-1] == "fast, faster"
 
 
 def test_what_is_on_disk(capsys: Capture) -> None:
@@ -63,9 +92,9 @@ def test_what_is_on_disk(capsys: Capture) -> None:
     bundle_path("lite-medsam").mkdir()
     assert main(["models"]) == 0
     shown = capsys.readouterr().out
-    rows = {line.split()[0]: line for line in shown.splitlines() if line}
-    assert rows["mobile-sam"].endswith("checkpoint, bundle")
-    assert rows["lite-medsam"].endswith("  -"), "a folder without a manifest is no bundle"
+    rows = rows_of(shown)
+    assert rows["mobile-sam"][-2:] == ["checkpoint, bundle", "fast"]
+    assert rows["lite-medsam"][-2] == "-", "a folder without a manifest is no bundle"
     assert "edgesam pull" not in shown
 
 
@@ -73,9 +102,17 @@ def test_json(tmp_path: Path, capsys: Capture) -> None:
     assert main(["models", "--json"]) == 0
     said = json.loads(capsys.readouterr().out)
     assert said["home"] == str(tmp_path)
-    assert {model["name"] for model in said["models"]} == set(MODELS)
-    assert said["models"][0]["prompts"] == ["box"]
-    assert said["models"][0]["bundle"] is False
+    assert [model["name"] for model in said["models"]] == list(MODELS)
+    assert said["models"][0] == {
+        "name": "lite-medsam",
+        "parameters": MODELS["lite-medsam"].parameters,
+        "image_size": 256,
+        "prompts": ["box"],
+        "licence": "Apache-2.0",
+        "checkpoint": False,
+        "bundle": False,
+        "engines": ["fast"],
+    }
     assert said["engines"] == [
         {"name": "fast", "devices": ["cpu", "cuda"], "reason": None},
         {"name": "far", "devices": [], "reason": "needs the package far. Try: pip install far"},

@@ -154,6 +154,32 @@ class TestOnnxRuntime:
         with pytest.raises(BundleError, match=r"cannot load cut\.onnx"):
             open_ort(encoder, cut)
 
+    def test_weights_beside_their_graph(self, tmp_path: Path) -> None:
+        import onnx
+        from onnx import TensorProto, helper, numpy_helper
+
+        values = [
+            helper.make_tensor_value_info(name, TensorProto.FLOAT, [1024])
+            for name in ("image", "image_embeddings")
+        ]
+        weights = numpy_helper.from_array(np.arange(1024, dtype=np.float32), "w")
+        node = helper.make_node("Add", ["image", "w"], ["image_embeddings"])
+        graph = helper.make_graph([node], "sum", values[:1], values[1:], [weights])
+        model = helper.make_model(graph, ir_version=9, opset_imports=[helper.make_opsetid("", 20)])
+        path = tmp_path / "sum.onnx"
+        onnx.save(model, path, save_as_external_data=True, location="sum.data", size_threshold=0)
+        assert path.stat().st_size < 1000
+        ones = np.ones(1024, np.float32)
+        np.testing.assert_array_equal(open_ort(path, path).encode(ones), np.arange(1, 1025))
+        for spoil in (
+            (tmp_path / "sum.data").write_bytes,
+            lambda _: (tmp_path / "sum.data").unlink(),
+        ):
+            spoil(b"short")
+            with pytest.raises(BundleError, match=r"cannot load sum\.onnx") as raised:
+                open_ort(path, path)
+            assert "\n" not in str(raised.value)
+
     def test_a_precision_it_does_not_run(self, lite_bundle: Path) -> None:
         with pytest.raises(PrecisionMismatch, match="does not run int8; it runs: fp32"):
             open_ort(*graph_paths(lite_bundle), precision="int8")

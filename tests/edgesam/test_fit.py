@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from hypothesis import example, given, settings
@@ -89,7 +91,56 @@ def test_x_is_the_first_coordinate() -> None:
     assert fit.to_square((0, 1)).tolist() == [0, 1]
 
 
+class TestStretch:
+    @settings(deadline=None)
+    @example(1, 20_000, 1024)
+    @given(sides, sides, squares)
+    def test_the_picture_fills_the_square(self, height: int, width: int, square: int) -> None:
+        fit = Fit.stretch(height, width, square)
+        assert (fit.resized_height, fit.resized_width) == (square, square)
+        assert (fit.height, fit.width, fit.square) == (height, width, square)
+        corners = [(0, 0), (width, 0), (0, height), (width, height)]
+        filled = [(0, 0), (square, 0), (0, square), (square, square)]
+        np.testing.assert_allclose(fit.to_square(corners), filled, rtol=1e-12)
+
+    @settings(deadline=None)
+    @given(sides, sides, squares, st.data())
+    def test_points_return_to_where_they_were(
+        self, height: int, width: int, square: int, data: st.DataObject
+    ) -> None:
+        fit = Fit.stretch(height, width, square)
+        points = [[data.draw(st.floats(-width, 2 * width)), data.draw(st.floats(0, height))]]
+        np.testing.assert_allclose(
+            fit.to_picture(fit.to_square(points)), points, rtol=1e-12, atol=1e-9
+        )
+
+    def test_each_axis_has_its_own_scale(self) -> None:
+        fit = Fit.stretch(200, 800, 1024)
+        assert (fit.scale_x, fit.scale_y) == (1.28, 5.12)
+        assert fit.to_square((100, 100)).tolist() == [128, 512]
+
+    @settings(deadline=None)
+    @given(sides, squares)
+    def test_of_a_square_picture_it_is_the_letterbox(self, side: int, square: int) -> None:
+        assert Fit.stretch(side, side, square) == Fit.letterbox(side, side, square)
+
+
+@pytest.mark.parametrize("place", [Fit.letterbox, Fit.stretch])
 @pytest.mark.parametrize(("height", "width"), [(0, 5), (5, 0), (-1, 5), (0, 0)])
-def test_a_picture_without_pixels_is_refused(height: int, width: int) -> None:
+def test_a_picture_without_pixels_is_refused(
+    height: int, width: int, place: Callable[[int, int, int], Fit]
+) -> None:
     with pytest.raises(ImageError, match=f"{width} x {height} pixels"):
-        Fit.letterbox(height, width, 256)
+        place(height, width, 256)
+
+
+@given(sides, sides, st.sampled_from([16, 32, 256]))
+def test_cells_are_where_the_picture_lies(height: int, width: int, side: int) -> None:
+    fit = Fit.letterbox(height, width, 1024)
+    rows, columns = fit.cells(side)
+    assert 1 <= rows <= side
+    assert 1 <= columns <= side
+    assert max(rows, columns) == side
+    assert abs(rows - fit.resized_height * side / 1024) <= 0.5 or rows == 1
+    assert abs(columns - fit.resized_width * side / 1024) <= 0.5 or columns == 1
+    assert Fit.stretch(height, width, 1024).cells(side) == (side, side)

@@ -14,24 +14,27 @@ from hypothesis import strategies as st
 
 from edgesam import BundleError
 from edgesam.manifest import SCHEMA, BundleFile, Manifest, Variant
-from edgesam.models import LITE_MEDSAM, SAM
+from edgesam.models import PROFILES, SAM
 
 ENCODER = BundleFile("image_encoder.fp32.0123abcd.onnx", "0123abcd" * 8, 17)
 DECODER = BundleFile("mask_decoder.fp32.89abcdef.onnx", "89abcdef" * 8, 0)
+WEIGHTS = BundleFile("image_encoder.fp32.13579bdf.data", "13579bdf" * 8, 9)
 PASSPORT = BundleFile("passport.fp32.fedcba98.json", "fedcba98" * 8, 5)
 
 MANIFEST = Manifest(
     model="mobile-sam",
     architecture="tiny-vit",
     image_size=1024,
+    grid=64,
     profile=SAM,
     profile_assumed=True,
     checkpoint_sha256="0f" * 32,
     licence="Apache-2.0",
     builder="edgesam 0",
+    working_memory=0,
     variants={
-        "fp32": Variant(ENCODER, DECODER, PASSPORT),
-        "other": Variant(ENCODER, DECODER, None),
+        "fp32": Variant(ENCODER, DECODER, WEIGHTS, PASSPORT),
+        "other": Variant(ENCODER, DECODER, None, None),
     },
 )
 VALUES: dict[str, Any] = json.loads(MANIFEST.to_json())
@@ -60,12 +63,35 @@ def read(text: str) -> Manifest:
     return Manifest.from_json(text, "here/manifest.json")
 
 
-@pytest.mark.parametrize("profile", [SAM, LITE_MEDSAM])
+@pytest.mark.parametrize("profile", PROFILES.values(), ids=PROFILES.keys())
 def test_round_trip(profile: Any) -> None:
     manifest = Manifest(**{**MANIFEST.__dict__, "profile": profile})
     assert read(manifest.to_json()) == manifest
     assert list(read(manifest.to_json()).variants) == ["fp32", "other"]
     assert read(manifest.to_json()).to_json() == manifest.to_json()
+
+
+def test_the_low_resolution_has_four_logits_a_token() -> None:
+    assert MANIFEST.low_resolution == 256
+    assert read(changed(("grid",), 16)).low_resolution == 64
+
+
+def test_the_files_and_graphs_of_a_variant() -> None:
+    with_weights, without = MANIFEST.variants["fp32"], MANIFEST.variants["other"]
+    assert with_weights.files == (ENCODER, DECODER, WEIGHTS, PASSPORT)
+    assert without.files == (ENCODER, DECODER)
+    graphs = {"image_encoder": ENCODER.sha256, "mask_decoder": DECODER.sha256}
+    assert without.graphs == graphs
+    assert with_weights.graphs == {**graphs, "weights": WEIGHTS.sha256}
+
+
+def test_an_earlier_schema_says_what_to_do() -> None:
+    said = "here/manifest.json has schema 1, an earlier edgesam's: pull or export it again"
+    # Of an earlier schema nothing else is understood, nor complained of.
+    for text in (changed(("schema",), 1), json.dumps({"schema": 1, "model": "mobile-sam"})):
+        with pytest.raises(BundleError) as raised:
+            read(text)
+        assert str(raised.value) == said
 
 
 def test_a_newer_schema_says_what_to_do() -> None:
@@ -112,14 +138,16 @@ JUNK: list[Any] = [
 def fitting(path: tuple[Any, ...], value: Any) -> bool:
     """Values of JUNK that a manifest may hold at that place."""
     last = path[-1]
+    if path[-2:-1] == ("weights",) and last in ("file", "sha256"):
+        return False  # the name follows from the hash
     texts = {"model", "architecture", "licence", "builder", "name"}
     return (
         (last in texts and isinstance(value, str))
         or (last in ("profile_assumed", "truncate_boxes") and value is True)
         or (last in ("checkpoint_sha256", "sha256") and value == "1" * 64)
         or (last == "file" and value in ("junk", "1" * 64))
-        or (last == "size" and value == 0 and type(value) is int)
-        or (last == "passport" and value is None)
+        or (last in ("size", "working_memory") and value == 0 and type(value) is int)
+        or (last in ("passport", "weights") and value is None)
         or (last == "variants" and value == {})
         or (path[-2:-1] == ("mean",) and type(value) in (int, float))
         or (path[-2:-1] == ("std",) and value == 7.5)
@@ -182,15 +210,37 @@ def test_unknown_keys_are_refused() -> None:
     ],
 )
 def test_file_names_lead_nowhere_else(name: str) -> None:
-    for path in [("image_encoder", "file"), ("passport", "file")]:
+    for path in [("image_encoder", "file"), ("weights", "file"), ("passport", "file")]:
         with pytest.raises(BundleError, match="not a plain file name"):
             read(changed(("variants", "fp32", *path), name))
 
 
-@pytest.mark.parametrize("name", ["resize", "normalization", "prompt_scale"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "image_encoder.fp32.24680bdf.data",  # a sound copy, beside the file that the engine reads
+        "image_encoder.fp16.13579bdf.data",
+        "image_encoder.fp32.13579bdf.onnx",
+    ],
+)
+def test_weights_have_the_name_that_their_graph_reads(name: str) -> None:
+    with pytest.raises(
+        BundleError, match=f"weights are in {name}, not image_encoder.fp32.13579bdf"
+    ):
+        read(changed(("variants", "fp32", "weights", "file"), name))
+
+
+@pytest.mark.parametrize("name", ["layout", "resize", "normalization", "prompt_scale", "mask_from"])
 def test_a_rule_that_this_edgesam_does_not_know(name: str) -> None:
     with pytest.raises(BundleError, match=f"{name} is 'bicubic', not one of"):
         read(changed(("profile", name), "bicubic"))
+
+
+@pytest.mark.parametrize("name", ["image_size", "grid"])
+def test_sizes_that_no_model_has(name: str) -> None:
+    for value in (0, -1):
+        with pytest.raises(BundleError, match=f"{name} is {value}"):
+            read(changed((name,), value))
 
 
 def test_numbers_that_would_ruin_pixels() -> None:

@@ -3,40 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from edgesam import Fit, Prompt, PromptError
-from edgesam.models import LITE_MEDSAM, SAM, Profile
-from edgesam.preprocess import check_prompt, decoder_inputs, letterbox, network_input, token_count
+from edgesam.models import LITE_MEDSAM, MEDSAM, MODELS, SAM, Profile
+from edgesam.preprocess import check_prompt, decoder_inputs, fit_of, network_input, token_count
 from edgesam_kernels.area import resize_area
 
 Noise = Callable[..., NDArray[np.uint8]]
 
-FIT = letterbox(300, 400, 1024, SAM)
-LITE_FIT = letterbox(300, 400, 256, LITE_MEDSAM)
+FIT = fit_of(300, 400, 1024, SAM)
+LITE_FIT = fit_of(300, 400, 256, LITE_MEDSAM)
 LOGITS = np.ones((256, 256), np.float32)
 MASK = np.ones((300, 400), np.bool_)
+STRETCHED = replace(SAM, layout="stretch")  # no known model takes masks into a stretched picture
 
 
 def check(
     prompt: Prompt, fit: Fit = FIT, profile: Profile = SAM, model: str = "mobile-sam"
 ) -> None:
-    check_prompt(prompt, fit, profile, model)
+    check_prompt(prompt, fit, profile, model, 256)
 
 
-class TestLetterbox:
+class TestFit:
     def test_the_profile_says_how_prompts_scale(self) -> None:
-        odd = letterbox(333, 512, 1024, SAM)
+        odd = fit_of(333, 512, 1024, SAM)
         assert odd.scale_y == 666 / 333
         assert odd == Fit.letterbox(333, 512, 1024, per_axis=True)
-        lite = letterbox(331, 512, 256, LITE_MEDSAM)
+        lite = fit_of(331, 512, 256, LITE_MEDSAM)
         assert lite.scale_x == lite.scale_y == 0.5
         assert lite == Fit.letterbox(331, 512, 256, per_axis=False)
+
+    def test_the_profile_says_whether_the_aspect_is_kept(self) -> None:
+        assert fit_of(333, 512, 1024, MEDSAM) == Fit.stretch(333, 512, 1024)
 
 
 class TestNetworkInput:
@@ -54,17 +59,28 @@ class TestNetworkInput:
         from PIL import Image
 
         picture = noise(30, 40, 3)
-        fit = letterbox(30, 40, 64, SAM)
+        fit = fit_of(30, 40, 64, SAM)
         result = network_input(picture, fit, SAM)
         resized = np.asarray(Image.fromarray(picture).resize((64, 48), Image.Resampling.BILINEAR))
         expected = (resized.astype(np.float32) - np.float32(SAM.mean)) / np.float32(SAM.std)
         np.testing.assert_array_equal(result[0, :, :48].transpose(1, 2, 0), expected)
         assert not result[0, :, 48:].any()
 
-    @pytest.mark.parametrize("profile", [SAM, LITE_MEDSAM])
+    def test_medsam_fills_the_square_upright(self) -> None:
+        picture = np.full((40, 90, 3), 50, np.uint8)
+        picture[:10, 45:] = (90, 130, 170)  # the upper right
+        result = network_input(picture, fit_of(40, 90, 64, MEDSAM), MEDSAM)
+        assert (result.shape, result.dtype) == ((1, 3, 64, 64), np.float32)
+        # Min-max over all channels together, (level - 50) / 120; no padding anywhere.
+        assert (result.min(), result.max()) == (0, 1)
+        for y, x, inside in [(4, 56, True), (4, 8, False), (60, 56, False), (60, 8, False)]:
+            expected = np.array([40, 80, 120]) / 120 if inside else np.zeros(3)
+            np.testing.assert_allclose(result[0, :, y, x], expected, atol=0.02)
+
+    @pytest.mark.parametrize("profile", [SAM, LITE_MEDSAM, MEDSAM])
     @pytest.mark.parametrize("size", [(1, 300), (300, 1), (1, 1), (2000, 8)])
     def test_thin_pictures(self, noise: Noise, size: tuple[int, int], profile: Profile) -> None:
-        fit = letterbox(*size, 256, profile)
+        fit = fit_of(*size, 256, profile)
         result = network_input(noise(*size, 3), fit, profile)
         assert result.shape == (1, 3, 256, 256)
         assert np.isfinite(result).all()
@@ -109,6 +125,32 @@ class TestRefusals:
         with pytest.raises(PromptError, match=f"{shape[1]} x {shape[0]} pixels, not .*400 x 300"):
             check(Prompt(mask_input=mask))
 
+    @pytest.mark.parametrize("side", [64, 255, 257, 1024])
+    def test_logits_of_another_low_resolution(self, side: int) -> None:
+        logits = np.zeros((side, side), np.float32)
+        with pytest.raises(PromptError) as raised:
+            check(Prompt(mask_input=logits))
+        assert str(raised.value) == (
+            f"the logits of mask_input are {side} x {side}, those of mobile-sam are 256 x 256: "
+            "pass an earlier result's logits, or a boolean mask of the picture's size"
+        )
+        check_prompt(Prompt(mask_input=logits), FIT, SAM, "mobile-sam", side)
+
+    @pytest.mark.parametrize("kind", ["point", "mask"])
+    def test_medsam_takes_boxes_only(self, kind: str) -> None:
+        fit = fit_of(300, 400, 1024, MEDSAM)
+        prompt = Prompt.point(5, 5) if kind == "point" else Prompt(mask_input=LOGITS)
+        with pytest.raises(PromptError) as raised:
+            check(prompt, fit, MEDSAM, "medsam")
+        takers = [m.name for m in MODELS.values() if kind in m.profile.prompt_kinds]
+        assert "sam-vit-b" in takers
+        assert "medsam" not in takers
+        assert str(raised.value) == (
+            f"medsam was trained for a box and takes no {kind}; "
+            f"models that take a {kind}: {', '.join(takers)}"
+        )
+        check(Prompt.box(0, 0, 400, 300), fit, MEDSAM, "medsam")
+
     def test_what_touches_the_border_is_meant(self) -> None:
         check(Prompt.points([(0, 0), (400, 300), (400, 0)], [1, 1, 0]))
         check(Prompt.box(0, 0, 400, 300))
@@ -126,6 +168,7 @@ class TestRefusals:
             check(Prompt.box(*box))
 
 
+@settings(deadline=None)
 @given(
     height=st.integers(1, 3000),
     width=st.integers(1, 3000),
@@ -136,13 +179,13 @@ def test_a_box_inside_the_picture_maps_inside_what_the_picture_fills(
     height: int, width: int, share: tuple[float, float, float, float], profile: Profile
 ) -> None:
     square = 1024 if profile is SAM else 256
-    fit = letterbox(height, width, square, profile)
+    fit = fit_of(height, width, square, profile)
     (x0, x1), (y0, y1) = sorted(share[:2]), sorted(share[2:])
     corners = x0 * width, y0 * height, x1 * width, y1 * height
     assume(corners[0] < corners[2] and corners[1] < corners[3])
     prompt = Prompt.box(*corners)
-    check_prompt(prompt, fit, profile, "a model")
-    (found,) = decoder_inputs([prompt], fit, profile).coords
+    check_prompt(prompt, fit, profile, "a model", 256)
+    (found,) = decoder_inputs([prompt], fit, profile, 256).coords
     # LiteMedSAM scales by the long side: the short side's rounding is up to half a pixel off.
     slack = 0.51 if profile is LITE_MEDSAM else 1e-3
     assert (found >= 0).all()
@@ -152,24 +195,45 @@ def test_a_box_inside_the_picture_maps_inside_what_the_picture_fills(
         assert found.max() <= 256
 
 
+@settings(deadline=None)
+@given(
+    height=st.integers(1, 5000),
+    width=st.integers(1, 5000),
+    share=st.tuples(*[st.floats(0, 1)] * 4),
+)
+def test_medsam_boxes_are_mapped_as_its_inference_does(
+    height: int, width: int, share: tuple[float, float, float, float]
+) -> None:
+    """MedSAM_Inference.py: ``box_1024 = box_np / np.array([W, H, W, H]) * 1024``."""
+    (x0, x1), (y0, y1) = sorted(share[:2]), sorted(share[2:])
+    box = np.array([x0 * width, y0 * height, x1 * width, y1 * height])
+    assume(box[0] < box[2] and box[1] < box[3])
+    prompt = Prompt(box=box)
+    inputs = decoder_inputs([prompt], fit_of(height, width, 1024, MEDSAM), MEDSAM, 256)
+    expected = box / np.array([width, height, width, height]) * 1024
+    np.testing.assert_allclose(inputs.coords[0].ravel(), expected, rtol=1e-6, atol=1e-30)
+    assert inputs.labels.tolist() == [[2, 3]]
+    assert inputs.has_mask.tolist() == [0]
+
+
 class TestTokens:
     def test_points_then_the_padding_point(self) -> None:
-        inputs = decoder_inputs([Prompt.points([(100, 50), (20, 10)], [1, 0])], FIT, SAM)
+        inputs = decoder_inputs([Prompt.points([(100, 50), (20, 10)], [1, 0])], FIT, SAM, 256)
         assert inputs.labels.tolist() == [[1, 0, -1]]
         np.testing.assert_allclose(inputs.coords[0], [(256, 128), (51.2, 25.6), (0, 0)], rtol=1e-6)
         assert (inputs.coords.dtype, inputs.labels.dtype) == (np.float32, np.int32)
 
     def test_points_then_corners_and_no_padding_point(self) -> None:
         prompt = Prompt([(100, 50)], [0], box=(10, 20, 30, 40))
-        inputs = decoder_inputs([prompt], FIT, SAM)
+        inputs = decoder_inputs([prompt], FIT, SAM, 256)
         assert inputs.labels.tolist() == [[0, 2, 3]]
         expected = [(256, 128), (25.6, 51.2), (76.8, 102.4)]
         np.testing.assert_allclose(inputs.coords[0], expected, rtol=1e-6)
 
     def test_a_box_alone_and_a_mask_alone(self) -> None:
-        box = decoder_inputs([Prompt.box(10, 20, 30, 40)], FIT, SAM)
+        box = decoder_inputs([Prompt.box(10, 20, 30, 40)], FIT, SAM, 256)
         assert box.labels.tolist() == [[2, 3]]
-        mask = decoder_inputs([Prompt(mask_input=LOGITS)], FIT, SAM)
+        mask = decoder_inputs([Prompt(mask_input=LOGITS)], FIT, SAM, 256)
         assert (mask.coords.shape, mask.labels.shape) == ((1, 0, 2), (1, 0))
         assert (mask.coords.dtype, mask.labels.dtype) == (np.float32, np.int32)
 
@@ -182,47 +246,56 @@ class TestTokens:
             Prompt(mask_input=LOGITS),
             Prompt(box=(1, 1, 2, 2), mask_input=LOGITS),
         ]:
-            assert decoder_inputs([prompt], FIT, SAM).coords.shape[1] == token_count(prompt)
+            assert decoder_inputs([prompt], FIT, SAM, 256).coords.shape[1] == token_count(prompt)
 
     def test_lite_medsam_cuts_corners_to_whole_pixels(self) -> None:
-        fit = letterbox(512, 512, 256, LITE_MEDSAM)
+        fit = fit_of(512, 512, 256, LITE_MEDSAM)
         prompt = Prompt.box(11, -3, 14.9, 401)
-        inputs = decoder_inputs([prompt], fit, LITE_MEDSAM)
+        inputs = decoder_inputs([prompt], fit, LITE_MEDSAM, 256)
         # int() of Python cuts towards zero: 5.5, -1.5, 7.45, 200.5.
         assert inputs.coords[0].tolist() == [[5, -1], [7, 200]]
-        assert decoder_inputs([prompt], fit, SAM).coords[0].tolist() == [
+        assert decoder_inputs([prompt], fit, SAM, 256).coords[0].tolist() == [
             [5.5, -1.5],
             [np.float32(7.45), 200.5],
         ]
 
     def test_sizes_of_the_long_side_and_of_each_axis(self) -> None:
         prompt = Prompt.box(0, 0, 512, 331)
-        sam = decoder_inputs([prompt], letterbox(331, 512, 256, SAM), SAM)
+        sam = decoder_inputs([prompt], fit_of(331, 512, 256, SAM), SAM, 256)
         assert sam.coords[0, 1].tolist() == [256, 166]
-        lite = decoder_inputs([prompt], letterbox(331, 512, 256, LITE_MEDSAM), LITE_MEDSAM)
+        lite = decoder_inputs([prompt], fit_of(331, 512, 256, LITE_MEDSAM), LITE_MEDSAM, 256)
         assert lite.coords[0, 1].tolist() == [256, 165]
 
 
 class TestMasks:
     def test_none_is_one_shared_zero(self) -> None:
-        inputs = decoder_inputs([Prompt.point(1, 1)] * 3, FIT, SAM)
+        inputs = decoder_inputs([Prompt.point(1, 1)] * 3, FIT, SAM, 256)
         assert inputs.mask.shape == (1, 1, 256, 256)
         assert inputs.has_mask.tolist() == [0]
         assert not inputs.mask.any()
 
     def test_some_with_some_without(self) -> None:
         prompts = [Prompt.point(1, 1), Prompt([(1, 1)], [1], mask_input=LOGITS * 3)]
-        inputs = decoder_inputs(prompts, FIT, SAM)
+        inputs = decoder_inputs(prompts, FIT, SAM, 256)
         assert inputs.mask.shape == (2, 1, 256, 256)
         assert inputs.has_mask.tolist() == [0, 1]
         assert inputs.has_mask.dtype == inputs.mask.dtype == np.float32
         assert not inputs.mask[0].any()
         assert (inputs.mask[1] == 3).all()
 
+    def test_the_low_resolution_is_the_models(self) -> None:
+        prompts = [Prompt.point(1, 1), Prompt([(1, 1)], [1], mask_input=MASK)]
+        assert decoder_inputs(prompts[:1], FIT, SAM, 64).mask.shape == (1, 1, 64, 64)
+        both = decoder_inputs(prompts, FIT, SAM, 64).mask
+        assert both.shape == (2, 1, 64, 64)
+        assert (both[1, 0, :48] > 5).all()
+        assert (both[1, 0, 48:] < -5).all()
+
+    @pytest.mark.parametrize("profile", [SAM, STRETCHED], ids=lambda p: p.layout)
     @pytest.mark.parametrize("size", [(300, 400), (400, 300), (100, 50), (2000, 1500)])
     @pytest.mark.parametrize("corner", [(0, 0), (0, 1), (1, 0), (1, 1)])
     def test_a_boolean_mask_stays_in_its_corner(
-        self, size: tuple[int, int], corner: tuple[int, int]
+        self, size: tuple[int, int], corner: tuple[int, int], profile: Profile
     ) -> None:
         height, width = size
         down, right = corner
@@ -230,8 +303,8 @@ class TestMasks:
         rows = slice(height - height // 4, height) if down else slice(0, height // 4)
         columns = slice(width - width // 4, width) if right else slice(0, width // 4)
         mask[rows, columns] = True
-        fit = letterbox(height, width, 1024, SAM)
-        low = decoder_inputs([Prompt(mask_input=mask)], fit, SAM).mask[0, 0]
+        fit = fit_of(height, width, 1024, profile)
+        low = decoder_inputs([Prompt(mask_input=mask)], fit, profile, 256).mask[0, 0]
         assert np.isfinite(low).all()
         # Each cell's centre is in the mask, outside it, or in the padding.
         for cell_y in range(2, 256, 5):
@@ -251,13 +324,23 @@ class TestMasks:
     def test_the_logits_sign_and_size(self) -> None:
         half = np.zeros((300, 400), np.bool_)
         half[:, :200] = True
-        low = decoder_inputs([Prompt(mask_input=half)], FIT, SAM).mask[0, 0]
+        low = decoder_inputs([Prompt(mask_input=half)], FIT, SAM, 256).mask[0, 0]
         assert low[:192, :128].min() > 5
         assert low[:192, 128:].max() < -5
         assert low[192:].max() < -5  # the padding is not in the mask
         assert np.abs(low).max() < 10
 
+    def test_a_boolean_mask_fills_a_stretched_square(self) -> None:
+        fit = fit_of(300, 400, 1024, STRETCHED)
+        low = decoder_inputs([Prompt(mask_input=MASK)], fit, STRETCHED, 256).mask[0, 0]
+        assert low.min() > 5, "there is no padding"
+        lower = MASK.copy()
+        lower[:150] = False
+        low = decoder_inputs([Prompt(mask_input=lower)], fit, STRETCHED, 256).mask[0, 0]
+        assert low[:128].max() < -5
+        assert low[128:].min() > 5
+
     def test_logits_pass_unchanged(self, noise: Noise) -> None:
         logits = noise(256, 256).astype(np.float32) - 128
-        inputs = decoder_inputs([Prompt(mask_input=logits)], FIT, SAM)
+        inputs = decoder_inputs([Prompt(mask_input=logits)], FIT, SAM, 256)
         np.testing.assert_array_equal(inputs.mask[0, 0], logits)

@@ -22,6 +22,7 @@ NAMES = [
     "ImageError",
     "Mask",
     "ModelNotFound",
+    "OutOfMemory",
     "ParityError",
     "PrecisionMismatch",
     "Prompt",
@@ -29,6 +30,7 @@ NAMES = [
     "Sam",
     "Window",
     "__version__",
+    "everything",
     "load",
     "read",
 ]

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import gc
+import hashlib
 import logging
 import threading
+import tracemalloc
+import weakref
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +26,20 @@ from edgesam import (
     ImageError,
     Mask,
     ModelNotFound,
+    OutOfMemory,
     PrecisionMismatch,
     Prompt,
     PromptError,
     Sam,
     Window,
 )
-from edgesam.bundle import Bundle
+from edgesam.bundle import MANIFEST, Bundle
 from edgesam.engines import Prompts
 from edgesam.engines.fake import FakeEngine, FakeSession
 from edgesam.home import bundle_path
+from edgesam.manifest import BundleFile, Manifest
+from edgesam.models import MEDSAM
+from edgesam.postprocess import Select
 
 Make = Callable[..., Bundle]
 Noise = Callable[..., NDArray[np.uint8]]
@@ -83,6 +92,19 @@ def sam(make_bundle: Make, engine: Recording) -> Sam:
     return edgesam.load(make_bundle().path, engine=engine)
 
 
+def amended(bundle: Bundle, **changes: Any) -> Path:
+    """The bundle's folder, its manifest changed."""
+    manifest: Manifest = replace(bundle.manifest, **changes)
+    (bundle.path / MANIFEST).write_text(manifest.to_json(), "utf-8")
+    return bundle.path
+
+
+@pytest.fixture
+def medsam(make_bundle: Make, engine: Recording) -> Sam:
+    bundle = make_bundle("medsam", model="mobile-sam")
+    return edgesam.load(amended(bundle, model="medsam", profile=MEDSAM), engine=engine)
+
+
 class TestEmbed:
     def test_grey_and_colour(self, sam: Sam, engine: Recording, noise: Noise) -> None:
         grey = noise(60, 80)
@@ -99,6 +121,14 @@ class TestEmbed:
         channels = engine.pictures[0][0, :, 500, 500]
         assert channels[0] > 2 > -1 > channels[1]
         assert channels[2] < -1
+
+    def test_medsam_sees_the_picture_fill_the_square(
+        self, medsam: Sam, engine: Recording, noise: Noise
+    ) -> None:
+        embedding = medsam.embed(noise(60, 80))
+        assert embedding.fit == edgesam.Fit.stretch(60, 80, 1024)
+        assert (engine.pictures[0].min(), engine.pictures[0].max()) == (0, 1)
+        assert engine.pictures[0][..., -1, -1].any()
 
     def test_sixteen_bits_pass_a_window(self, sam: Sam, engine: Recording, noise: Noise) -> None:
         deep = noise(60, 80).astype(np.uint16) * 16
@@ -159,6 +189,60 @@ class TestSegment:
         tops = [mask.box[1] for mask in (single, *three) if mask.box]
         np.testing.assert_allclose(tops, [0, 10, 20, 30], atol=1)
 
+    @pytest.mark.parametrize(
+        ("select", "top", "score"),
+        [
+            ("single", 0, 0.9),
+            ("best", 20, 0.8),
+            ("stability", 10, 0.7),  # all edges are as steep: the first of the three
+            (0, 10, 0.7),
+            (1, 20, 0.8),
+            (2, 30, 0.6),
+        ],
+    )
+    def test_one_mask_by_name_or_index(
+        self, sam: Sam, noise: Noise, select: Select, top: int, score: float
+    ) -> None:
+        embedding = sam.embed(noise(256, 256))
+        prompt = Prompt.box(0, 0, 256, 256)
+        mask = sam.segment(embedding, prompt, select=select)
+        assert isinstance(mask, Mask)
+        assert mask.box is not None
+        assert abs(mask.box[1] - top) <= 1
+        assert mask.score == pytest.approx(score)
+        (batch,) = sam.segment_batch(embedding, [prompt], select=select)
+        (each,) = sam.segment_each(embedding, [prompt], select=select)
+        for same in (batch, each):
+            np.testing.assert_array_equal(mask.logits, same.logits)
+            assert mask.score == same.score
+
+    @pytest.mark.parametrize("select", ["Best", "oracle", "", "0", 3, -1, None])
+    def test_an_unknown_selection(
+        self, sam: Sam, noise: Noise, engine: Recording, select: Any
+    ) -> None:
+        embedding, prompt = sam.embed(noise(64, 64)), Prompt.point(5, 5)
+        said = f"select is {select!r}, not one of single, best, stability, 0, 1, 2"
+        for call in (
+            lambda: sam.segment(embedding, prompt, select=select),
+            lambda: sam.segment_batch(embedding, [prompt], select=select),
+            lambda: sam.segment_each(embedding, [prompt], select=select),
+        ):
+            with pytest.raises(ValueError, match="select is") as raised:
+                call()
+            assert str(raised.value) == said
+        assert engine.calls == []
+
+    @pytest.mark.parametrize("select", ["best", "stability", 0, 1, 2])
+    def test_all_three_and_one_of_them_cannot_both_be_meant(
+        self, sam: Sam, noise: Noise, engine: Recording, select: Any
+    ) -> None:
+        embedding, prompt = sam.embed(noise(64, 64)), Prompt.point(5, 5)
+        with pytest.raises(ValueError, match="multimask gives all three masks: leave out select"):
+            sam.segment(embedding, prompt, multimask=True, select=select)  # type: ignore[call-overload]
+        with pytest.raises(ValueError, match="leave out select"):
+            sam.segment_batch(embedding, [prompt], True, select=select)
+        assert engine.calls == []
+
     def test_batches_keep_their_order(self, sam: Sam, noise: Noise, engine: Recording) -> None:
         embedding = sam.embed(noise(1024, 1024))
         prompts, places = [], []
@@ -211,6 +295,15 @@ class TestSegment:
             sam.segment_batch(embedding, [Prompt.point(5, 5), Prompt.point(65, 5)])
         assert engine.calls == []
 
+    def test_logits_of_another_models_size(self, sam: Sam, noise: Noise, engine: Recording) -> None:
+        embedding = sam.embed(noise(64, 64))
+        prompt = Prompt([(5, 5)], [1], mask_input=np.zeros((64, 64), np.float32))
+        with pytest.raises(PromptError, match="are 64 x 64, those of mobile-sam are 256 x 256"):
+            sam.segment(embedding, prompt)
+        with pytest.raises(PromptError, match="are 64 x 64, those of mobile-sam are 256 x 256"):
+            sam.check(prompt, 64, 64)
+        assert engine.calls == []
+
     def test_an_earlier_mask_reaches_the_decoder(
         self, sam: Sam, noise: Noise, engine: Recording
     ) -> None:
@@ -239,9 +332,29 @@ class TestSegment:
             raise MemoryError
 
         embedding = sam.embed(noise(64, 48))
-        monkeypatch.setattr("edgesam.sam.threshold_mask", fail)
-        with pytest.raises(ImageError, match="not enough memory for a mask of 48 x 64 pixels"):
+        monkeypatch.setattr("edgesam.postprocess.threshold_mask", fail)
+        with pytest.raises(OutOfMemory, match="not enough memory for a mask of 48 x 64 pixels"):
             sam.segment(embedding, Prompt.point(5, 5))
+
+    def test_medsam_maps_a_box_and_stretches_its_mask_back(
+        self, medsam: Sam, noise: Noise, engine: Recording
+    ) -> None:
+        embedding = medsam.embed(noise(200, 800))
+        mask = medsam.segment(embedding, Prompt.box(200, 50, 600, 100))
+        assert engine.calls[0].coords.tolist() == [[[256, 256], [768, 512]]]
+        assert mask.array.shape == (200, 800)
+        assert mask.box is not None
+        np.testing.assert_allclose(mask.box, (200, 50, 599, 99), atol=3)
+
+    def test_medsam_names_who_takes_a_point(
+        self, medsam: Sam, noise: Noise, engine: Recording
+    ) -> None:
+        said = r"medsam was trained for a box and takes no point; .*: mobile-sam, sam-vit-b, .*-h$"
+        with pytest.raises(PromptError, match=said):
+            medsam.segment(medsam.embed(noise(64, 64)), Prompt.point(5, 5))
+        with pytest.raises(PromptError, match=said):
+            medsam.check(Prompt.point(5, 5), 64, 64)
+        assert engine.calls == []
 
     def test_lite_medsam_takes_boxes(self, make_bundle: Make, noise: Noise) -> None:
         sam = edgesam.load(make_bundle(model="lite-medsam").path, engine=FakeEngine())
@@ -249,6 +362,177 @@ class TestSegment:
         assert sam.segment(embedding, Prompt.box(100, 100, 200, 200)).area > 0
         with pytest.raises(PromptError, match=r"lite-medsam .*takes no point.*mobile-sam"):
             sam.segment(embedding, Prompt.point(5, 5))
+
+
+class Small(FakeEngine):
+    """A model of 4 x 4 tokens that knows nothing."""
+
+    class Session(FakeSession):
+        def decode(
+            self, embedding: NDArray[np.float32], prompts: Prompts
+        ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+            assert prompts.mask.shape[-2:] == (16, 16)
+            count = len(prompts.coords)
+            return np.ones((count, 4, 16, 16), np.float32), np.zeros((count, 4), np.float32)
+
+    def open(self, *_: Path, **__: Any) -> FakeSession:
+        return self.Session()
+
+
+@pytest.fixture
+def small(make_bundle: Make) -> Sam:
+    return edgesam.load(amended(make_bundle("small"), grid=4, image_size=64), engine=Small())
+
+
+def test_another_low_resolution_holds_everywhere(small: Sam, noise: Noise) -> None:
+    embedding = small.embed(noise(30, 40))
+    mask = small.segment(embedding, Prompt.point(5, 5))
+    assert mask.logits.shape == (16, 16)
+    small.segment(embedding, Prompt([(5, 5)], [1], mask_input=mask.logits))
+    small.segment(embedding, Prompt(mask_input=mask.array))
+    with pytest.raises(PromptError, match="are 256 x 256, those of mobile-sam are 16 x 16"):
+        small.segment(embedding, Prompt(mask_input=np.zeros((256, 256), np.float32)))
+
+
+def mixed(count: int) -> list[Prompt]:
+    """Boxes, points, and points with an earlier mask, for pictures of at least 64 pixels."""
+    earlier = np.zeros((256, 256), np.float32)
+    kinds: list[Callable[[int], Prompt]] = [
+        lambda i: Prompt.box(i, 1, i + 9, 30),
+        lambda i: Prompt.point(i, 5),
+        lambda i: Prompt.points([(i, 5), (60, 60), (1, 60)], [1, 0, 0]),
+        lambda i: Prompt([(i, 9)], [1], mask_input=earlier),
+        lambda i: Prompt([(i, 9)], [1], box=(0, 0, 64, 64)),
+    ]
+    return [kinds[i * i % 5](i % 50) for i in range(count)]
+
+
+class TestSegmentEach:
+    @pytest.mark.parametrize("select", ["single", "best", 2])
+    def test_it_gives_what_a_batch_gives(self, sam: Sam, noise: Noise, select: Select) -> None:
+        embedding, prompts = sam.embed(noise(64, 64)), mixed(41)
+        each = list(sam.segment_each(embedding, prompts, select=select))
+        batch = sam.segment_batch(embedding, prompts, select=select)
+        alone = [sam.segment(embedding, prompt, select=select) for prompt in prompts]
+        assert len(each) == len(batch) == 41
+        for one, two, three in zip(each, batch, alone, strict=True):
+            assert one.score == two.score == three.score
+            np.testing.assert_array_equal(one.logits, two.logits)
+            np.testing.assert_array_equal(one.logits, three.logits)
+            np.testing.assert_array_equal(one.array, two.array)
+
+    def test_the_prompts_order(self, sam: Sam, noise: Noise) -> None:
+        xs = [(37 * i) % 900 + 50 for i in range(50)]
+        prompts = [
+            Prompt.point(x, 500) if i % 3 else Prompt.box(x - 20, 480, x + 20, 520)
+            for i, x in enumerate(xs)
+        ]
+        masks = sam.segment_each(sam.embed(noise(1024, 1024)), prompts)
+        for x, mask in zip(xs, masks, strict=True):
+            assert mask.box is not None
+            assert abs((mask.box[0] + mask.box[2] + 1) / 2 - x) <= 4
+
+    def test_the_decoder_runs_as_masks_are_taken(
+        self, sam: Sam, noise: Noise, engine: Recording
+    ) -> None:
+        masks = sam.segment_each(sam.embed(noise(64, 64)), [Prompt.point(5, 5)] * 40)
+        assert engine.calls == []
+        calls = []
+        for _ in masks:
+            calls.append(len(engine.calls))
+        assert calls == [1] * 16 + [2] * 16 + [3] * 8
+        assert max(len(call.coords) for call in engine.calls) == 16
+
+    def test_all_prompts_are_checked_before_the_first_is_computed(
+        self, sam: Sam, noise: Noise, engine: Recording
+    ) -> None:
+        embedding = sam.embed(noise(64, 64))
+        wrong = [
+            Prompt.point(65, 5),
+            Prompt(mask_input=np.zeros((3, 3), np.bool_)),
+            Prompt(mask_input=np.zeros((9, 9), np.float32)),
+        ]
+        for prompt in wrong:
+            with pytest.raises(PromptError):
+                sam.segment_each(embedding, [Prompt.point(5, 5)] * 100 + [prompt])
+        assert engine.calls == []
+
+    def test_a_changed_list_changes_nothing(self, sam: Sam, noise: Noise) -> None:
+        prompts = [Prompt.point(5, 5)] * 3
+        masks = sam.segment_each(sam.embed(noise(64, 64)), prompts)
+        prompts.clear()
+        assert len(list(masks)) == 3
+
+    def test_none(self, sam: Sam, noise: Noise) -> None:
+        assert list(sam.segment_each(sam.embed(noise(64, 64)), [])) == []
+
+    def test_what_was_handed_out_is_not_kept(self, sam: Sam, noise: Noise) -> None:
+        masks = sam.segment_each(sam.embed(noise(64, 64)), [Prompt.point(5, 5)] * 40)
+        handed = [weakref.ref(next(masks)) for _ in range(10)]
+        gc.collect()
+        alive = [i for i, mask in enumerate(handed[:-1]) if mask() is not None]
+        assert alive == [], "all but the last could be freed"
+
+    def test_memory_does_not_grow_with_the_number_of_prompts(
+        self, small: Sam, noise: Noise
+    ) -> None:
+        embedding = small.embed(noise(200, 200))
+
+        def peak(prompts: list[Prompt]) -> int:
+            tracemalloc.start()
+            try:
+                for mask in small.segment_each(embedding, prompts):
+                    assert mask.area
+                return tracemalloc.get_traced_memory()[1]
+            finally:
+                tracemalloc.stop()
+
+        few, many = [Prompt.point(5, 5)] * 32, [Prompt.point(5, 5)] * 1024
+        peak(few)  # fills the caches
+        assert peak(many) < 1.5 * peak(few)
+        assert peak(few) < 60 * 200 * 200  # and not so large that more would not show
+
+    def test_an_embedding_of_another_model(self, sam: Sam, small: Sam, noise: Noise) -> None:
+        embedding = replace(small.embed(noise(64, 64)), encoder="0" * 64)
+        with pytest.raises(PromptError, match="made by another model than mobile-sam fp32"):
+            sam.segment_each(embedding, [Prompt.point(5, 5)])
+
+
+def box_input(count: int = 1) -> Prompts:
+    """The whole square of 1024, as the decoder takes it."""
+    return Prompts(
+        np.tile(np.array([[0, 0], [1024, 1024]], np.float32), (count, 1, 1)),
+        np.tile(np.array([2, 3], np.int32), (count, 1)),
+        np.zeros((1, 1, 256, 256), np.float32),
+        np.zeros(1, np.float32),
+    )
+
+
+class TestDecode:
+    def test_all_four_tokens_untouched(self, sam: Sam, noise: Noise, engine: Recording) -> None:
+        embedding, inputs = sam.embed(noise(64, 64)), box_input(3)
+        logits, iou = sam.decode(embedding, inputs)
+        assert engine.calls == [inputs]
+        assert (logits.shape, iou.shape) == ((3, 4, 256, 256), (3, 4))
+        assert [int((logits[0, i, :, 0] < 0).sum()) for i in range(4)] == [0, 10, 20, 30]
+        three = sam.segment(embedding, Prompt.box(0, 0, 64, 64), multimask=True)
+        for token, mask in enumerate(three, start=1):
+            np.testing.assert_array_equal(logits[0, token], mask.logits)
+            assert iou[0, token] == np.float32(mask.score)
+
+    def test_an_embedding_of_another_model(
+        self, sam: Sam, make_bundle: Make, noise: Noise, engine: Recording
+    ) -> None:
+        other = edgesam.load(make_bundle("two", content="else").path, engine=FakeEngine())
+        with pytest.raises(PromptError, match="made by another model than mobile-sam fp32"):
+            sam.decode(other.embed(noise(64, 64)), box_input())
+        assert engine.calls == []
+
+    def test_of_a_closed_sam(self, sam: Sam, noise: Noise) -> None:
+        embedding = sam.embed(noise(64, 64))
+        sam.close()
+        with pytest.raises(ValueError, match="this Sam is closed"):
+            sam.decode(embedding, box_input())
 
 
 class TestThreads:
@@ -352,6 +636,31 @@ class TestLoad:
         file.write_bytes(file.read_bytes() + b"!")
         with pytest.raises(ChecksumMismatch):
             edgesam.load(bundle.path, engine=FakeEngine())
+
+    def test_changed_weights(self, make_bundle: Make, engine: Recording) -> None:
+        bundle = make_bundle()
+        data = b"weights"
+        sha256 = hashlib.sha256(data).hexdigest()
+        name = f"image_encoder.fp32.{sha256[:8]}.data"
+        entry = BundleFile(name, sha256, len(data))
+        variants = {"fp32": replace(bundle.variants["fp32"], weights=entry)}
+        path = amended(bundle, variants=variants)
+        with pytest.raises(BundleError, match=f"lacks {name}"):
+            edgesam.load(path, engine=engine)
+        (path / name).write_bytes(data + b"!")
+        with pytest.raises(ChecksumMismatch, match=f"{name} has sha256"):
+            edgesam.load(path, engine=engine)
+        assert engine.opened == {}, "nothing was opened"
+        (path / name).write_bytes(data)
+        edgesam.load(path, engine=engine)
+        assert engine.opened != {}
+
+    def test_a_bundle_of_an_earlier_schema(self, make_bundle: Make) -> None:
+        path = make_bundle().path
+        text = (path / MANIFEST).read_text("utf-8")
+        (path / MANIFEST).write_text(text.replace('"schema": 2', '"schema": 1'), "utf-8")
+        with pytest.raises(BundleError, match=r"schema 1.*: pull or export it again$"):
+            edgesam.load(path, engine=FakeEngine())
 
     def test_an_engine_that_runs_something_else(self, make_bundle: Make) -> None:
         class Other(FakeEngine):

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import errno
+import importlib
 import json
+import re
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -16,14 +19,39 @@ from PIL import Image
 import edgesam.engines
 from edgesam.bundle import Bundle
 from edgesam.commands import main
-from edgesam.engines.fake import FakeEngine
+from edgesam.commands.segment import _SELECTIONS
+from edgesam.engines import Prompts
+from edgesam.engines.fake import FakeEngine, FakeSession
 from edgesam.formats import write_picture
-from edgesam.mask import decode_rle
+from edgesam.home import home
+from edgesam.mask import decode_rle, encode_rle
+from edgesam.postprocess import Select
 
 Capture = pytest.CaptureFixture[str]
 Make = Callable[..., Bundle]
 Noise = Callable[..., NDArray[np.uint8]]
 Segment = Callable[..., int]
+
+PULLED = home()  # read before any test gets a home of its own
+
+
+class Telling(FakeEngine):
+    """Its four masks differ: each is 20 logits less high than the one before, and judged so."""
+
+    class Session(FakeSession):
+        def decode(
+            self, embedding: NDArray[np.float32], prompts: Prompts
+        ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+            logits, iou = super().decode(embedding, prompts)
+            for token in range(4):
+                logits[:, token, : 20 * token] = -10
+            # The second of the three is judged best, the third has the stablest edge.
+            logits[:, 1:3, 200] = 0.5
+            iou[:] = (0.9, 0.92, 0.97, 0.5)
+            return logits, iou
+
+    def open(self, *_: Path, **__: Any) -> FakeSession:
+        return self.Session()
 
 
 @pytest.fixture
@@ -131,6 +159,296 @@ class TestObjects:
         assert lines[3] == f"mask:    {out}"
 
 
+class TestSelect:
+    @pytest.fixture(autouse=True)
+    def telling(self, segment: Segment, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(edgesam.engines, "ENGINES", {"fake": Telling()})
+
+    @pytest.mark.parametrize(
+        ("words", "token"),
+        [
+            ((), 0),
+            (("--select", "single"), 0),
+            (("--select", "best"), 2),
+            (("--select", "stability"), 3),
+            (("--select", "0"), 1),
+            (("--select=1",), 2),
+            (("--select", "2"), 3),
+        ],
+    )
+    def test_by_name_and_by_index(
+        self, segment: Segment, out: Path, capsys: Capture, words: tuple[str, ...], token: int
+    ) -> None:
+        assert segment("--box", "0,0,100,80", "--json", *words) == 0
+        (found,) = json.loads(capsys.readouterr().out)["objects"]
+        assert found["score"] == (0.9, 0.92, 0.97, 0.5)[token]
+        rows = np.flatnonzero(pixels(out).any(axis=1))
+        assert abs(rows[0] - token * 20 / 256 * 100) <= 1
+
+    def test_it_holds_for_every_box(self, segment: Segment, capsys: Capture) -> None:
+        boxes = ("--box", "0,0,100,80", "--box", "10,10,50,50")
+        assert segment(*boxes, "--select", "best", "--json") == 0
+        found = json.loads(capsys.readouterr().out)["objects"]
+        assert [o["score"] for o in found] == [0.97, 0.97]
+
+    def test_the_choices_are_pythons(self) -> None:
+        assert tuple(map(str, get_args(Select))) == _SELECTIONS
+
+
+class Confident(FakeEngine):
+    """Sure of the first of its three masks only: a disk around each point."""
+
+    class Session(FakeSession):
+        def decode(
+            self, embedding: NDArray[np.float32], prompts: Prompts
+        ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+            logits, iou = super().decode(embedding, prompts)
+            iou[:] = (0.5, 0.97, 0.5, 0.5)
+            return logits, iou
+
+    def open(self, *_: Path, **__: Any) -> FakeSession:
+        return self.Session()
+
+
+def disk(x: int, y: int, radius: int, size: tuple[int, int] = (80, 100)) -> NDArray[np.bool_]:
+    rows, columns = np.ogrid[: size[0], : size[1]]
+    return np.asarray((columns - x) ** 2 + (rows - y) ** 2 <= radius * radius)
+
+
+def record(mask: NDArray[np.bool_], iou: float = 0.98765432) -> dict[str, Any]:
+    ys, xs = np.nonzero(mask)
+    x, y = int(xs.min()), int(ys.min())
+    return {
+        "segmentation": encode_rle(mask),
+        "area": int(mask.sum()),
+        "bbox": [x, y, int(xs.max()) - x, int(ys.max()) - y],
+        "predicted_iou": iou,
+        "point_coords": [[x + 0.5, y + 0.5]],
+        "stability_score": 0.95123456,
+        "crop_box": [0, 0, mask.shape[1], mask.shape[0]],
+    }
+
+
+class Everything:
+    """In the place of edgesam.everything: gives what a test wants, remembers what it was asked."""
+
+    def __init__(self) -> None:
+        self.found: list[dict[str, Any]] = []
+        self.asked: dict[str, Any] = {}
+
+    def __call__(
+        self,
+        sam: Any,
+        image: Any,
+        window: Any = None,
+        *,
+        progress: Callable[[int, int], None],
+        **options: Any,
+    ) -> list[dict[str, Any]]:
+        self.asked = {"size": (image.height, image.width), "window": window, **options}
+        progress(16, 1024)
+        progress(1024, 1024)
+        return list(self.found)
+
+
+@pytest.fixture
+def anything(monkeypatch: pytest.MonkeyPatch) -> Everything:
+    fake = Everything()
+    monkeypatch.setattr(importlib.import_module("edgesam.automatic"), "everything", fake)
+    return fake
+
+
+class TestEverything:
+    def test_smaller_masks_lie_on_top_of_larger_ones(
+        self, segment: Segment, out: Path, capsys: Capture, anything: Everything
+    ) -> None:
+        small, large, middle = disk(40, 40, 5), disk(40, 40, 30), disk(50, 40, 15)
+        anything.found = [record(small), record(large), record(middle)]
+        assert segment("--everything", "--json") == 0
+        labels = pixels(out)
+        expected = np.where(small, 3, np.where(middle, 2, np.where(large, 1, 0)))
+        np.testing.assert_array_equal(labels, expected)
+        assert labels.dtype == np.uint8
+        report = json.loads(capsys.readouterr().out)
+        for found, mask in zip(report["objects"], (large, middle, small), strict=True):
+            assert set(found) == {
+                "area",
+                "bbox",
+                "predicted_iou",
+                "stability_score",
+                "point",
+                "rle",
+            }
+            whole = record(mask)
+            np.testing.assert_array_equal(decode_rle(found["rle"]), mask)
+            assert (found["area"], found["bbox"]) == (whole["area"], whole["bbox"])
+            assert found["point"] == whole["point_coords"][0]
+            assert (found["predicted_iou"], found["stability_score"]) == (0.9877, 0.9512)
+        assert (report["width"], report["height"], report["mapping"]) == (100, 80, "as stored")
+        assert set(report["milliseconds"]) == {"read", "load", "segment", "write"}
+
+    def test_one_object_is_label_1(
+        self, segment: Segment, out: Path, capsys: Capture, anything: Everything
+    ) -> None:
+        anything.found = [record(disk(40, 40, 5))]
+        assert segment("--everything") == 0
+        assert set(np.unique(pixels(out))) == {0, 1}
+        assert "1 object of 81 pixels" in capsys.readouterr().out.splitlines()
+
+    def test_nothing(
+        self, segment: Segment, out: Path, capsys: Capture, anything: Everything
+    ) -> None:
+        assert segment("--everything") == 0
+        assert not pixels(out).any()
+        lines = capsys.readouterr().out.splitlines()
+        assert lines[1] == "nothing was found; try more --points-per-side"
+        assert segment("--everything", "--json") == 0
+        assert json.loads(capsys.readouterr().out)["objects"] == []
+
+    @pytest.mark.parametrize("count", [255, 256, 300])
+    @pytest.mark.parametrize("suffix", [".png", ".tif"])
+    def test_many_objects_have_16_bits(
+        self, segment: Segment, tmp_path: Path, anything: Everything, count: int, suffix: str
+    ) -> None:
+        anything.found = []
+        for i in range(count):
+            mask = np.zeros((80, 100), np.bool_)
+            mask[2 * (i // 50), 2 * (i % 50)] = True
+            anything.found.append(record(mask))
+        out = tmp_path / f"labels{suffix}"
+        assert segment("--everything", to=out) == 0
+        labels = pixels(out)
+        assert labels.max() == count
+        assert labels.dtype.itemsize == (1 if count == 255 else 2)
+        # Of equal areas the order is that in which they were found.
+        assert (labels[0, 0], labels[0, 2], labels[2, 0]) == (1, 2, 51)
+
+    def test_what_is_asked_and_what_a_person_reads(
+        self, segment: Segment, out: Path, capsys: Capture, anything: Everything
+    ) -> None:
+        anything.found = [record(disk(40, 40, 5)), record(disk(40, 40, 30))]
+        assert segment("--everything", "--points-per-side", 7) == 0
+        assert anything.asked == {
+            "size": (80, 100),
+            "window": None,
+            "points_per_side": 7,
+            "output_mode": "coco_rle",
+        }
+        shown = capsys.readouterr()
+        lines = shown.out.splitlines()
+        assert lines[0] == "grey levels: as stored"
+        assert lines[1] == (
+            "2 objects: label 1 is the largest (2821 pixels), label 2 the smallest (81)"
+        )
+        assert lines[2] == f"mask:    {out}"
+        assert "everything in 100 x 80 pixels" in shown.err
+        assert "segmenting everything: 16 of 1024 points\n" in shown.err
+        assert "segmenting everything: 1024 of 1024 points\n" in shown.err
+        segment("--everything")
+        assert anything.asked["points_per_side"] == 32
+
+    def test_a_window_reaches_it(
+        self, segment: Segment, tmp_path: Path, capsys: Capture, anything: Everything, noise: Noise
+    ) -> None:
+        deep = tmp_path / "deep.png"
+        Image.fromarray(noise(80, 100).astype(np.uint16) * 16).save(deep)
+        assert segment("--everything", "--window", "2048,4096", "--json", source=deep) == 0
+        shown = capsys.readouterr()
+        assert anything.asked["window"] == edgesam.Window(level=2048, width=4096)
+        assert json.loads(shown.out)["mapping"].startswith("window 2048/4096")
+        assert "segmenting" not in shown.err
+
+    def test_the_overlay_shows_each_mask(
+        self, segment: Segment, picture: Path, tmp_path: Path, anything: Everything
+    ) -> None:
+        anything.found = [record(disk(20, 40, 9)), record(disk(70, 40, 15))]
+        overlay = tmp_path / "overlay.png"
+        assert segment("--everything", "--overlay", overlay) == 0
+        changed = (pixels(overlay)[::6, ::6] != pixels(picture)).any(axis=2)
+        inside = disk(20, 40, 9) | disk(70, 40, 15)
+        assert not changed[~inside].any()
+        assert changed[inside].mean() > 0.95
+
+    def test_masks_wait_as_run_lengths(
+        self, segment: Segment, tmp_path: Path, anything: Everything, noise: Noise
+    ) -> None:
+        size = (1000, 1000)
+        write_picture(tmp_path / "large.png", noise(*size, 3))
+        anything.found = [record(disk(10 * i, 500, 300, size)) for i in range(100)]
+        tracemalloc.start()
+        try:
+            words = ("--everything", "--json", "--overlay", tmp_path / "o.png")
+            assert segment(*words, source=tmp_path / "large.png") == 0
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert peak < 50 * 1000 * 1000, "a hundred masks of a megabyte each"
+
+    def test_over_an_engine_that_paints_points(
+        self, segment: Segment, out: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(edgesam.engines, "ENGINES", {"fake": Confident()})
+        assert segment("--everything", "--points-per-side", 3, "--json") == 0
+        report = json.loads(capsys.readouterr().out)
+        labels, objects = pixels(out), report["objects"]
+        assert len(objects) == 9
+        assert sorted(np.unique(labels)) == list(range(10))
+        points = [[(x + 0.5) * 100 / 3, (y + 0.5) * 80 / 3] for y in range(3) for x in range(3)]
+        np.testing.assert_allclose(sorted(o["point"] for o in objects), sorted(points))
+        areas = [o["area"] for o in objects]
+        assert areas == sorted(areas, reverse=True)
+        for number, found in enumerate(objects, start=1):
+            np.testing.assert_array_equal(decode_rle(found["rle"]), labels == number)
+
+    @pytest.mark.parametrize("name", ["lite-medsam"])
+    def test_a_model_that_takes_no_points(
+        self,
+        picture: Path,
+        out: Path,
+        make_bundle: Make,
+        capsys: Capture,
+        monkeypatch: pytest.MonkeyPatch,
+        name: str,
+    ) -> None:
+        monkeypatch.setattr(edgesam.engines, "ENGINES", {"fake": FakeEngine()})
+        monkeypatch.setattr("edgesam.Sam.embed", None)
+        words = ["segment", picture, "--model", make_bundle("box", model=name).path, "-o", out]
+        assert main([*map(str, words), "--everything"]) == 1
+        last = capsys.readouterr().err.splitlines()[-1]
+        assert re.fullmatch(
+            rf"edgesam: {name} was trained for a box and takes no point; .*: mobile-sam.*", last
+        )
+        assert not out.exists()
+
+    @pytest.mark.weights
+    def test_real_weights(
+        self, tmp_path: Path, out: Path, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Two discs on a flat ground: both are found."""
+        monkeypatch.setenv("EDGESAM_HOME", str(PULLED))
+        grey = np.full((240, 320), 60, np.uint8)
+        left, right = disk(90, 110, 70, grey.shape), disk(240, 120, 60, grey.shape)
+        grey[left], grey[right] = 140, 220
+        source = tmp_path / "discs.png"
+        write_picture(source, np.stack([grey] * 3, axis=2))
+        words = ["segment", source, "--model", "mobile-sam", "-o", out, "--json", "--everything"]
+        code = main([*map(str, words), "--points-per-side", "4", "--threads", "1"])
+        report = json.loads(capsys.readouterr().out)
+        if report.get("error", {}).get("type") == "ModelNotFound":
+            pytest.skip(report["error"]["message"])
+        assert code == 0, report
+        labels = pixels(out)
+        assert labels.max() == len(report["objects"])
+        for wanted in (left, right):
+            ious = [
+                (wanted & mask).sum() / (wanted | mask).sum()
+                for mask in (decode_rle(found["rle"]) for found in report["objects"])
+            ]
+            assert max(ious) > 0.95
+            assert (labels[wanted] > 0).mean() > 0.95
+        assert labels[110, 90] != labels[120, 240]
+
+
 class TestJson:
     def test_one_object_on_standard_output(
         self, segment: Segment, out: Path, capsys: Capture
@@ -171,6 +489,17 @@ class TestUsage:
             ["--box", "1,2,3,4", "--threads", "0"],
             ["--box", "1,2,3,4", "--threads", "99999999999999999999"],
             ["--box", "1,2,3,4", "--frame", "first"],
+            ["--box", "1,2,3,4", "--select", "oracle"],
+            ["--box", "1,2,3,4", "--select", "3"],
+            ["--box", "1,2,3,4", "--select", ""],
+            ["--select", "best"],
+            ["--box", "1,2,3,4", "--points-per-side", "8"],
+            ["--everything", "--box", "1,2,3,4"],
+            ["--everything", "--point", "1,2"],
+            ["--everything", "--select", "single"],
+            ["--everything", "--points-per-side", "0"],
+            ["--everything", "--points-per-side", "257"],
+            ["--everything", "--points-per-side", "1.5"],
         ],
     )
     def test_exit_2_and_nothing_written(
@@ -179,6 +508,26 @@ class TestUsage:
         assert segment(*words) == 2
         assert "usage:" in capsys.readouterr().err
         assert not out.exists()
+
+    @pytest.mark.parametrize(
+        ("words", "says"),
+        [
+            ([], "give a --box, a --point or --everything"),
+            (
+                ["--everything", "--select", "best"],
+                "--everything asks everywhere: leave out --box, --point and --select",
+            ),
+            (
+                ["--box", "1,2,3,4", "--points-per-side", "8"],
+                "--points-per-side is for --everything",
+            ),
+        ],
+    )
+    def test_what_cannot_be_meant_together(
+        self, segment: Segment, capsys: Capture, words: list[str], says: str
+    ) -> None:
+        assert segment(*words) == 2
+        assert capsys.readouterr().err.endswith(f"edgesam segment: error: {says}\n")
 
     def test_out_is_required(self, picture: Path) -> None:
         assert main(["segment", str(picture), "--box", "1,2,3,4"]) == 2

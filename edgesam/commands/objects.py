@@ -1,0 +1,131 @@
+"""What ``edgesam segment`` found in one picture, from prompts or everywhere; knows no file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, cast, overload
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from edgesam.image import Image
+    from edgesam.mask import Mask
+    from edgesam.sam import Sam
+    from edgesam.window import Window
+
+
+@dataclass(frozen=True)
+class Objects:
+    """The objects of a picture in the order of their labels.
+
+    Attributes:
+        mapping: how pixels became 8-bit grey levels, in words.
+        masks: (H, W) bool each.
+        records: of each object, ready for JSON.
+        told: lines for a person.
+        pixels: what the mask's file holds: (H, W) bool, or labels from 1 with 0 for nothing.
+    """
+
+    mapping: str
+    masks: Sequence[NDArray[np.bool_]]
+    records: list[dict[str, Any]]
+    told: list[str]
+    pixels: NDArray[np.bool_] | NDArray[np.uint32]
+
+
+def from_answers(masks: list[Mask], mapping: str) -> Objects:
+    """One object for each prompt's answer; where several overlap the later one wins."""
+    records = [
+        {"score": round(m.score, 4), "area": m.area, "box": m.box, "rle": m.to_rle()} for m in masks
+    ]
+    told = [
+        f"object {number}: {mask.area} pixels in box {mask.box}, predicted IoU {mask.score:.3f}"
+        if mask.area
+        else f"object {number}: nothing was found here"
+        for number, mask in enumerate(masks, start=1)
+    ]
+    arrays = [mask.array for mask in masks]
+    pixels = arrays[0] if len(arrays) == 1 else label_map(arrays, arrays[0].shape)
+    return Objects(mapping, arrays, records, told, pixels)
+
+
+def from_everywhere(
+    sam: Sam,
+    image: Image,
+    window: Window | None,
+    points_per_side: int,
+    progress: Callable[[str], None],
+) -> Objects:
+    """Whatever a grid of points finds, the largest first: smaller masks lie on top of larger ones.
+
+    Raises:
+        PromptError: the model takes no points.
+    """
+    from edgesam.automatic import everything
+
+    found = everything(
+        sam,
+        image,
+        window,
+        points_per_side=points_per_side,
+        output_mode="coco_rle",
+        progress=lambda done, of: progress(f"segmenting everything: {done} of {of} points"),
+    )
+    found.sort(key=lambda record: -record["area"])
+    records = [
+        {
+            "area": record["area"],
+            "bbox": record["bbox"],
+            "predicted_iou": round(record["predicted_iou"], 4),
+            "stability_score": round(record["stability_score"], 4),
+            "point": record["point_coords"][0],
+            "rle": record["segmentation"],
+        }
+        for record in found
+    ]
+    masks = Packed([cast("dict[str, Any]", record["segmentation"]) for record in found])
+    areas = [record["area"] for record in found]
+    told = ["nothing was found; try more --points-per-side"]
+    if len(areas) == 1:
+        told = [f"1 object of {areas[0]} pixels"]
+    elif areas:
+        told = [
+            f"{len(areas)} objects: label 1 is the largest ({areas[0]} pixels), "
+            f"label {len(areas)} the smallest ({areas[-1]})"
+        ]
+    _, mapping = image.to_rgb8(window)
+    labels = label_map(masks, (image.height, image.width))
+    return Objects(mapping, masks, records, told, labels)
+
+
+class Packed(Sequence["NDArray[np.bool_]"]):
+    """Masks as COCO's text code, each unpacked when it is asked for: hundreds would fill memory."""
+
+    def __init__(self, codes: Sequence[dict[str, Any]]) -> None:
+        self._codes = codes
+
+    def __len__(self) -> int:
+        return len(self._codes)
+
+    @overload
+    def __getitem__(self, index: int) -> NDArray[np.bool_]: ...
+    @overload
+    def __getitem__(self, index: slice) -> Packed: ...
+    def __getitem__(self, index: int | slice) -> NDArray[np.bool_] | Packed:
+        from edgesam.mask import decode_rle
+
+        if isinstance(index, slice):
+            return Packed(self._codes[index])
+        return decode_rle(self._codes[index])
+
+
+def label_map(masks: Iterable[NDArray[np.bool_]], size: tuple[int, ...]) -> NDArray[np.uint32]:
+    """(H, W): 1 for the first mask, and so on; where masks overlap the later one wins."""
+    import numpy as np
+
+    labels = np.zeros(size, np.uint32)
+    for number, mask in enumerate(masks, start=1):
+        labels[mask] = number
+    return labels
