@@ -1,0 +1,58 @@
+"""From prompts to arrays at the picture's size, batched as the official predictor does it.
+
+Knows the decoder and post-processing; no state, no picture.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgesam.compat.logits import picture_logits
+from edgesam.embedding import Embedding
+from edgesam.engines import Prompts
+from edgesam.postprocess import picture_mask
+from edgesam.sam import PROMPTS_PER_CALL, Sam
+
+Answer = tuple[NDArray[Any], NDArray[np.float32], NDArray[np.float32]]
+
+
+def answer(
+    sam: Sam,
+    embedding: Embedding,
+    prompts: Prompts,
+    *,
+    multimask_output: bool,
+    return_logits: bool = False,
+) -> Answer:
+    """Masks, scores and low-resolution logits of B prompts.
+
+    Returns:
+        (B, C, H, W) bool, or float32 logits; (B, C) float32, predicted IoU; (B, C, L, L) float32.
+        C is 3 with ``multimask_output``, else 1.
+    """
+    count, side = len(prompts.coords), sam.manifest.low_resolution
+    tokens = slice(1, 4) if multimask_output else slice(0, 1)
+    shape = count, tokens.stop - tokens.start
+    masks = np.empty((*shape, *embedding.size), np.float32 if return_logits else np.bool_)
+    scores = np.empty(shape, np.float32)
+    low = np.empty((*shape, side, side), np.float32)
+    fit, profile = embedding.fit, sam.manifest.profile
+    at_picture = picture_logits if return_logits else picture_mask
+    for start in range(0, count, PROMPTS_PER_CALL):
+        rows = slice(start, start + PROMPTS_PER_CALL)
+        logits, iou = sam.decode(embedding, _some(prompts, rows))
+        low[rows], scores[rows] = logits[:, tokens], iou[:, tokens]
+        for row in range(start, min(start + PROMPTS_PER_CALL, count)):
+            for token in range(shape[1]):
+                masks[row, token] = at_picture(low[row, token], fit, profile)
+    return masks, scores, low
+
+
+def _some(prompts: Prompts, rows: slice) -> Prompts:
+    mask, has_mask = prompts.mask, prompts.has_mask
+    if len(mask) > 1:
+        mask, has_mask = mask[rows], has_mask[rows]
+    return Prompts(prompts.coords[rows], prompts.labels[rows], mask, has_mask)
