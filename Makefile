@@ -12,11 +12,15 @@ endif
 PIP := -m pip --disable-pip-version-check install --quiet
 REFERENCE := .cache/reference
 MODELS := lite-medsam mobile-sam
+VITS := sam-vit-b sam-vit-l sam-vit-h medsam
 PICTURES := ../shared/data/manifest.csv
 ASKING := $(wildcard bench/reference/*.py) \
     $(addprefix bench/edgesam_bench/,cases.py objects.py pictures.py reference.py)
+ASKING_VITS := $(ASKING) \
+    $(addprefix bench/edgesam_bench/,aspects.py random_golden.py random_weights.py vit_controls.py)
 
-.PHONY: demo test check parity parity-quick passports golden accuracy bench clean
+.PHONY: demo test check parity parity-quick parity-vit parity-everything passports golden accuracy \
+    bench vit-cost clean
 .SECONDARY:
 
 demo: $(VENV)/.run
@@ -40,7 +44,7 @@ check: $(VENV)/.check
 # Against official PyTorch, which runs in an environment of its own. A dozen pictures a model, or
 # all of them. The reference's answers are kept until the code that asks changes.
 parity-quick: $(addprefix .parity-quick-,$(MODELS))
-parity: $(addprefix .parity-full-,$(MODELS))
+parity: $(addprefix .parity-full-,$(MODELS)) parity-vit parity-everything
 
 .parity-quick-% .parity-full-%: FOLDER = $(REFERENCE)/$*-$(SIZE)
 .parity-quick-%: SIZE = quick
@@ -52,6 +56,36 @@ parity: $(addprefix .parity-full-,$(MODELS))
 .parity-full-%: $(REFERENCE)/%-full/.answered
 	$(BIN)/python -m edgesam_bench.parity --model $* --reference $(FOLDER) \
 	    --out bench/results/parity-$*.json
+
+# SAM's ViTs and MedSAM at full size, on random weights: their own cannot be had everywhere. A model's
+# checkpoints (5 GB for ViT-H) are deleted when it is done, its answers are kept.
+parity-vit:  # one after the other even with -j: they share a result file and the memory
+	@for model in $(VITS); do $(MAKE) --no-print-directory .parity-vit-$$model || exit; done
+
+CONTROLS = $(if $(filter sam-vit-b,$*),no-rel-pos rel-pos-swapped pos-embed-transposed)
+
+.parity-vit-%: $(ASKING_VITS) $(PICTURES) $(VENV)/.run $(REFERENCE_VENV)/.reference
+	@set -e; trap 'rm -f $(REFERENCE)/$*-*/*.pth' EXIT; trap 'exit 130' INT TERM; \
+	for recipe in peaked gentle; do \
+	    folder=$(REFERENCE)/$*-$$recipe; \
+	    $(REFERENCE_BIN)/python bench/reference/random_checkpoint.py --model $* --recipe $$recipe \
+	        --out $$folder/checkpoint.pth; \
+	    test -n "$$(find $$folder/reference.json -newer $$(ls -t $(ASKING_VITS) | head -1) 2>/dev/null)" || \
+	        $(REFERENCE_BIN)/python bench/reference/run.py --aspects \
+	        --model $* --checkpoint $$folder/checkpoint.pth --data ../shared/data --out $$folder; \
+	done; \
+	for control in $(CONTROLS); do \
+	    $(REFERENCE_BIN)/python bench/reference/random_checkpoint.py --model $* --recipe peaked \
+	        --control $$control --out $(REFERENCE)/$*-peaked/control-$$control.pth; \
+	done; \
+	$(BIN)/python -m edgesam_bench.vit_parity --model $* --references $(REFERENCE) \
+	    $(addprefix --control ,$(CONTROLS)) --out bench/results/parity-vit.json
+
+# Automatic masks beside the official generator's, in turn with it: half an hour on two cores.
+parity-everything: $(PICTURES) $(VENV)/.run $(REFERENCE_VENV)/.reference
+	$(BIN)/edgesam pull mobile-sam
+	$(BIN)/python -m edgesam_bench.everything_parity --out bench/results/everything.json \
+	    --reference-python $(REFERENCE_BIN)/python
 
 # What ships with the package: run after a graph has changed on purpose, and commit the result.
 passports: $(addprefix $(REFERENCE)/,$(addsuffix -full/.answered,$(MODELS)))
@@ -90,14 +124,22 @@ golden: $(VENV)/.run $(REFERENCE_VENV)/.reference
 	$(BIN)/edgesam pull mobile-sam
 	store="$$($(BIN)/python -c 'from edgesam.home import home; print(home())')/checkpoints"; \
 	$(REFERENCE_BIN)/python bench/reference/make_golden.py --mobile-sam "$$store/mobile_sam.pt" \
-	    --lite-medsam "$$store/lite_medsam.pth" --out tests/golden
+	    --lite-medsam "$$store/lite_medsam.pth" --out tests/golden && \
+	$(REFERENCE_BIN)/python bench/reference/make_compat_golden.py --mobile-sam "$$store/mobile_sam.pt" \
+	    --out tests/golden
 	$(REFERENCE_BIN)/python bench/reference/make_random_golden.py --out tests/golden
+	$(REFERENCE_BIN)/python bench/reference/make_kernel_golden.py --out tests/golden
 
 accuracy: $(VENV)/.run
 	$(BIN)/python -m edgesam_bench.accuracy --table docs/accuracy.md --out bench/results/accuracy.json
 
 bench: $(VENV)/.run
 	$(BIN)/python -m edgesam_bench.overhead --out bench/results/overhead.json
+
+# Export, encode and click of SAM's ViTs beside official PyTorch: time and memory.
+vit-cost: $(VENV)/.run $(REFERENCE_VENV)/.reference
+	$(BIN)/python -m edgesam_bench.cost --reference-python $(REFERENCE_BIN)/python \
+	    --table docs/vit.md --out bench/results/vit-cost.json
 
 # Run-time dependencies only, and pydicom's example CT slice beside them.
 $(VENV)/.run: pyproject.toml

@@ -5,7 +5,6 @@ Everything larger (automatic masks, streams, volumes) is a function that takes a
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterator, Sequence
 from types import TracebackType
 from typing import Any, Literal, cast, overload
@@ -237,9 +236,9 @@ class Sam:
         self, embedding: Embedding, prompts: Sequence[Prompt], multimask: bool, select: Select
     ) -> Iterator[tuple[Mask, ...]]:
         """Checked at once, computed chunk by chunk as the answers are taken."""
-        if not isinstance(select, (str, bool)):
-            select = cast("Select", operator.index(select))  # NumPy's integers are indices, too
-        if select not in SELECTIONS or isinstance(select, bool):
+        if isinstance(select, np.integer):  # what argmax gives
+            select = cast("Select", int(select))
+        if select not in SELECTIONS or type(select) not in (str, int):
             raise ValueError(f"select is {select!r}, not one of {', '.join(map(str, SELECTIONS))}")
         if multimask and select != "single":
             raise ValueError("multimask gives all three masks: leave out select")

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgesam_bench.golden import sample_places
-from edgesam_bench.phantoms import draw
+from edgesam_bench.phantoms import LOGITS_SIDE, draw
 
 SEED = 2026
 EMBEDDING_SAMPLES = 512
@@ -30,7 +30,7 @@ class NetworkPrompt:
     Attributes:
         coords: (P, 2) float32 x, y in pixels of the square.
         labels: (P,) 1 inside, 0 outside, 2 and 3 a box's corners, -1 the padding point.
-        mask: (256, 256) float32 logits, or None.
+        mask: (L, L) float32 logits of the decoder's low resolution, or None.
     """
 
     coords: NDArray[np.float32]
@@ -86,10 +86,17 @@ def network_picture(side: int) -> NDArray[np.float32]:
     return np.ascontiguousarray(scaled.transpose(2, 0, 1)[None])
 
 
-def network_prompts(side: int) -> dict[str, NetworkPrompt]:
-    """The prompts, by name."""
+def network_prompts(side: int, low_resolution: int = LOGITS_SIDE) -> dict[str, NetworkPrompt]:
+    """The prompts, by name.
+
+    Args:
+        side: of the network's square, in pixels.
+        low_resolution: side of the decoder's logits; divides 256.
+    """
     phantom = draw(side, side, colour=True, seed=SEED)
-    ellipse, logits = phantom.ellipses[-1], phantom.logits(-1)
+    step = LOGITS_SIDE // low_resolution
+    ellipse = phantom.ellipses[-1]
+    logits = np.ascontiguousarray(phantom.logits(-1)[step // 2 :: step, step // 2 :: step])
     middle, corner, nowhere = (ellipse.x, ellipse.y), (side - 1, 1), (0, 0)
     box = (ellipse.box[:2], ellipse.box[2:])
     return {
@@ -110,7 +117,7 @@ def embedding_samples(embedding: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def logits_samples(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """(4, 256, 256) -> (4, 256)."""
+    """(4, L, L) -> (4, 256)."""
     flat = logits.reshape(len(logits), -1)
     chosen: NDArray[np.float32] = flat[:, sample_places(flat.shape[1], LOGITS_SAMPLES)]
     return chosen

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,13 +19,41 @@ from numpy.typing import NDArray
 # A uniform variable on -1..1 times this has variance 1.
 _UNIT = math.sqrt(3)
 
+_GAIN = 1.4
+_DECODER_ATTENTION_GAIN = 1.2
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How large an image encoder's weights are; the decoder's do not depend on it.
+
+    Attributes:
+        gain: of linear layers and convolutions; 1 keeps the variance from layer to layer.
+        attention: of the layers that make queries, keys and values.
+        rel_pos: standard deviation of a ViT's relative positions.
+        pos_embed: standard deviation of a ViT's absolute positions.
+    """
+
+    gain: float
+    attention: float
+    rel_pos: float = 0.0
+    pos_embed: float = 0.0
+
+
 # Untrained attention is nearly uniform and hides mistakes in what it attends to; too sharp, it
 # amplifies rounding. With these gains its entropy is half to four fifths of the uniform one's, an
 # embedding's relative error is about 3 times its picture's, and without the attention biases it
 # is 4 % off.
-_GAIN = 1.4
-_ENCODER_ATTENTION_GAIN = 3.0
-_DECODER_ATTENTION_GAIN = 1.2
+TINY_VIT = Recipe(gain=_GAIN, attention=3.0)
+
+# For SAM's ViTs, as bench/reference/attention.py measures them on ViT-B. PEAKED leaves no mistake
+# hidden: its attention's entropy is a fifth of the uniform one's. It amplifies rounding, the more
+# the deeper the network: PyTorch's own float32 is 4e-5 from its float64. GENTLE, with two thirds
+# and 1e-6, allows for a tight tolerance.
+_UNTRAINED = 1 / math.sqrt(3)  # the gain of PyTorch's own first weights
+PEAKED = Recipe(gain=_UNTRAINED, attention=3 * _UNTRAINED, rel_pos=0.6, pos_embed=0.5)
+GENTLE = Recipe(gain=_UNTRAINED, attention=2 * _UNTRAINED, rel_pos=0.2, pos_embed=0.5)
+VIT_RECIPES = {"peaked": PEAKED, "gentle": GENTLE}
 
 _EMBEDDINGS = (
     *(f"point_embeddings.{i}.weight" for i in range(4)),
@@ -35,7 +64,9 @@ _EMBEDDINGS = (
 )
 
 
-def random_state_dict(shapes: Mapping[str, tuple[int, ...]], seed: int) -> dict[str, NDArray[Any]]:
+def random_state_dict(
+    shapes: Mapping[str, tuple[int, ...]], seed: int, recipe: Recipe = TINY_VIT
+) -> dict[str, NDArray[Any]]:
     """A value for every key of a state dict.
 
     Each key has a stream of its own, so that a change of one shape leaves the others alone.
@@ -43,11 +74,12 @@ def random_state_dict(shapes: Mapping[str, tuple[int, ...]], seed: int) -> dict[
     Args:
         shapes: key -> shape, in PyTorch's naming and layout.
         seed: at least 0.
+        recipe: of the image encoder.
 
     Returns:
         key -> float32 array; int64 zero for BatchNorm's counters.
     """
-    return {key: _values(key, tuple(shape), seed) for key, shape in shapes.items()}
+    return {key: _values(key, tuple(shape), seed, recipe) for key, shape in shapes.items()}
 
 
 def uniform(shape: tuple[int, ...], *stream: int) -> NDArray[np.float64]:
@@ -58,23 +90,27 @@ def uniform(shape: tuple[int, ...], *stream: int) -> NDArray[np.float64]:
     return numbers.reshape(shape)
 
 
-def _values(key: str, shape: tuple[int, ...], seed: int) -> NDArray[Any]:
+def _values(key: str, shape: tuple[int, ...], seed: int, recipe: Recipe) -> NDArray[Any]:
     if key.endswith("num_batches_tracked"):
         return np.zeros(shape, dtype=np.int64)
-    centre, spread = _range(key, shape)
+    centre, spread = _range(key, shape, recipe)
     values = centre + spread * uniform(shape, seed, zlib.crc32(key.encode()))
     return values.astype(np.float32)
 
 
-def _range(key: str, shape: tuple[int, ...]) -> tuple[float, float]:
+def _range(key: str, shape: tuple[int, ...], recipe: Recipe) -> tuple[float, float]:
     """Middle and half width of the values."""
     last = key.rsplit(".", 1)[-1]
-    if last == "running_var":
-        return 1.0, 0.5
-    if last == "attention_biases":
-        return 0.0, 2.0
-    if last == "positional_encoding_gaussian_matrix":
-        return 0.0, _UNIT
+    named = {
+        "running_var": (1.0, 0.5),
+        "attention_biases": (0.0, 2.0),
+        "positional_encoding_gaussian_matrix": (0.0, _UNIT),
+        "rel_pos_h": (0.0, recipe.rel_pos * _UNIT),
+        "rel_pos_w": (0.0, recipe.rel_pos * _UNIT),
+        "pos_embed": (0.0, recipe.pos_embed * _UNIT),
+    }
+    if last in named:
+        return named[last]
     if len(shape) == 1:
         # Scales of normalisations stay near 1; biases and running means near 0.
         return (1.0, 0.3) if last == "weight" else (0.0, 0.1)
@@ -82,12 +118,12 @@ def _range(key: str, shape: tuple[int, ...]) -> tuple[float, float]:
         return 0.0, _UNIT
     # Variance is kept from layer to layer; a transposed convolution has its inputs first.
     fan_in = shape[0] if "output_upscaling" in key else math.prod(shape[1:])
-    return 0.0, _gain(key) * _UNIT / math.sqrt(fan_in)
+    return 0.0, _gain(key, recipe) * _UNIT / math.sqrt(fan_in)
 
 
-def _gain(key: str) -> float:
+def _gain(key: str, recipe: Recipe) -> float:
     if key.endswith("qkv.weight"):
-        return _ENCODER_ATTENTION_GAIN
+        return recipe.attention
     if key.endswith(("q_proj.weight", "k_proj.weight")):
         return _DECODER_ATTENTION_GAIN
-    return _GAIN
+    return recipe.gain if key.startswith("image_encoder.") else _GAIN

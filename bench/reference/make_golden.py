@@ -58,7 +58,7 @@ def make(model: Official, checkpoint: Path) -> Golden:
     golden = Golden(
         model=model.name,
         checkpoint_sha256=sha256(checkpoint),
-        versions=versions(model.package),
+        versions=versions(*model.packages),
         stored=stored,
         pictures={},
         cases=boxes() if model.name == "lite-medsam" else all_prompts(),

@@ -14,6 +14,7 @@ import numpy as np
 import paths  # noqa: F401  makes edgesam_bench importable without installing it
 import torch
 from official import OFFICIAL, Official
+from official_medsam import OfficialMedSam
 
 from edgesam_bench.random_golden import (
     SEED,
@@ -24,7 +25,15 @@ from edgesam_bench.random_golden import (
     network_picture,
     network_prompts,
 )
-from edgesam_bench.random_weights import random_state_dict
+from edgesam_bench.random_weights import GENTLE, PEAKED, TINY_VIT, Recipe, random_state_dict
+
+# Model, recipe, file. SAM itself has none: `make parity` asks its networks, which are large.
+GOLDENS = (
+    ("lite-medsam", TINY_VIT, "tiny_lite_medsam"),
+    ("mobile-sam", TINY_VIT, "tiny_mobile_sam"),
+    ("sam-vit-test", PEAKED, "tiny_sam_vit_peaked"),
+    ("sam-vit-test", GENTLE, "tiny_sam_vit_gentle"),
+)
 
 
 def main() -> int:
@@ -32,11 +41,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", required=True, type=Path)
     arguments = parser.parse_args()
-    shapes: dict[str, dict[str, list[int]]] = {}
-    for name, official in sorted(OFFICIAL.items()):
-        shapes[name] = shapes_of(official)
-        file = arguments.out / f"tiny_{name.replace('-', '_')}.npz"
-        make(official, shapes[name]).write(file)
+    shapes = {
+        name: shapes_of(official)
+        for name, official in sorted(OFFICIAL.items())
+        if official is not OfficialMedSam  # whose shapes are SAM ViT-B's
+    }
+    for name, recipe, stem in GOLDENS:
+        file = arguments.out / f"{stem}.npz"
+        make(OFFICIAL[name], shapes[name], recipe).write(file)
         print(f"{file}: {file.stat().st_size} bytes")
     (arguments.out / "shapes.json").write_text(
         json.dumps(shapes, separators=(",", ":")).replace("],", "],\n") + "\n", encoding="utf-8"
@@ -50,14 +62,15 @@ def shapes_of(official: type[Official]) -> dict[str, list[int]]:
 
 
 @torch.no_grad()
-def make(official: type[Official], shapes: dict[str, list[int]]) -> RandomGolden:
+def make(official: type[Official], shapes: dict[str, list[int]], recipe: Recipe) -> RandomGolden:
     """One network's answers."""
-    weights = random_state_dict({key: tuple(shape) for key, shape in shapes.items()}, SEED)
+    of_keys = {key: tuple(shape) for key, shape in shapes.items()}
+    weights = random_state_dict(of_keys, SEED, recipe)
     network = official({key: torch.from_numpy(value) for key, value in weights.items()}).model
     embedding = network.image_encoder(torch.from_numpy(network_picture(official.side)))
     logits: dict[str, np.ndarray] = {}
     scores: dict[str, np.ndarray] = {}
-    for name, prompt in network_prompts(official.side).items():
+    for name, prompt in network_prompts(official.side, 4 * embedding.shape[-1]).items():
         masks, quality = network.mask_decoder.predict_masks(
             embedding, network.prompt_encoder.get_dense_pe(), *encoded(network, prompt)
         )

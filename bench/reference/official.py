@@ -12,7 +12,14 @@ from typing import Protocol
 import numpy as np
 import torch
 from official_lite_medsam import OfficialLiteMedSam
+from official_medsam import OfficialMedSam
 from official_mobile_sam import OfficialMobileSam
+from official_sam import (
+    OfficialSamVitB,
+    OfficialSamVitH,
+    OfficialSamVitL,
+    OfficialSamVitTest,
+)
 
 from edgesam_bench.cases import Kind
 from edgesam_bench.reference import Answer
@@ -22,7 +29,7 @@ class Official(Protocol):
     """One picture at a time, then prompts on it."""
 
     name: str
-    package: str
+    packages: tuple[str, ...]
     recipe: str
     kinds: tuple[Kind, ...]
     side: int
@@ -48,13 +55,22 @@ class Official(Protocol):
 
 
 OFFICIAL: dict[str, type[Official]] = {
-    model.name: model for model in (OfficialLiteMedSam, OfficialMobileSam)
+    model.name: model
+    for model in (
+        OfficialLiteMedSam,
+        OfficialMobileSam,
+        OfficialSamVitB,
+        OfficialSamVitL,
+        OfficialSamVitH,
+        OfficialSamVitTest,
+        OfficialMedSam,
+    )
 }
 
 
-def versions(package: str) -> dict[str, str]:
-    """Of what decides the answers."""
-    names = ("torch", package, "numpy", "pillow", "opencv-python-headless")
+def versions(*packages: str) -> dict[str, str]:
+    """Of what decides the answers: a model's packages and what they all use."""
+    names = ("torch", *packages, "numpy", "pillow", "opencv-python-headless")
     return {"python": platform.python_version()} | {
         name: importlib.metadata.version(name) for name in names
     }
@@ -62,4 +78,8 @@ def versions(package: str) -> dict[str, str]:
 
 def sha256(file: Path) -> str:
     """Of the file's bytes."""
-    return hashlib.sha256(file.read_bytes()).hexdigest()
+    digest = hashlib.sha256()
+    with file.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

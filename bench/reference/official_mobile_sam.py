@@ -2,73 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
-
-import numpy as np
 import stand_ins
 import torch
-from weights import load_weights
-
-from edgesam_bench.cases import KINDS
-from edgesam_bench.reference import Answer
+from official_predictor import OfficialPredictor
 
 stand_ins.install()
 
 from mobile_sam import SamPredictor, sam_model_registry  # noqa: E402  after the stand-ins
 
 
-class OfficialMobileSam:
-    """One picture at a time, as the predictor has it.
+class OfficialMobileSam(OfficialPredictor):
+    """See :class:`OfficialPredictor`."""
 
-    Args:
-        checkpoint: the official file, or a state dict of the official shapes.
-    """
-
-    package = "mobilesam-mirror"
+    packages = ("mobilesam-mirror",)
     name = "mobile-sam"
-    kinds = KINDS
-    side = 1024
     recipe = "mobile_sam.SamPredictor, eval() called again after the weights were loaded"
+    predictor = SamPredictor
 
-    @staticmethod
-    def build() -> torch.nn.Module:
+    @classmethod
+    def build(cls) -> torch.nn.Module:
         """The official network, as it is before it has its weights."""
         return sam_model_registry["vit_t"]()
-
-    def __init__(self, checkpoint: Path | Mapping[str, torch.Tensor]) -> None:
-        self.model = load_weights(self.build(), checkpoint)
-        self._predictor = SamPredictor(self.model)
-
-    def embed(self, image: np.ndarray) -> np.ndarray:
-        """Sets the picture, (H, W, 3) uint8 RGB; returns (1, 256, 64, 64) float32."""
-        self._predictor.set_image(image)
-        return self._predictor.get_image_embedding().numpy()
-
-    def answer(
-        self,
-        points: np.ndarray | None = None,
-        labels: np.ndarray | None = None,
-        box: np.ndarray | None = None,
-        mask_input: np.ndarray | None = None,
-    ) -> Answer:
-        """All four masks of one prompt on the picture that was set.
-
-        Args:
-            points: (P, 2) x, y in pixels of the picture.
-            labels: (P,) 1 inside, 0 outside.
-            box: (4,) x0, y0, x1, y1.
-            mask_input: (256, 256) logits.
-        """
-        parts = [
-            self._predictor.predict(
-                point_coords=points,
-                point_labels=labels,
-                box=box,
-                mask_input=None if mask_input is None else mask_input[None],
-                multimask_output=multimask,
-            )
-            for multimask in (False, True)
-        ]
-        masks, scores, logits = (np.concatenate(same) for same in zip(*parts, strict=True))
-        return Answer(logits=logits, scores=scores, masks=masks)

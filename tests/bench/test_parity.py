@@ -126,7 +126,7 @@ def use(monkeypatch: pytest.MonkeyPatch, sam: Parrot, sha256: str = SHA256) -> N
     bundle = SimpleNamespace(
         path=Path("bundle"),
         manifest=SimpleNamespace(checkpoint_sha256=sha256),
-        variant=lambda _: ("fp32", Variant(**graphs, passport=None)),
+        variant=lambda _: ("fp32", Variant(**graphs, weights=None, passport=None)),
     )
     monkeypatch.setattr(parity, "find_bundle", lambda _: bundle)
     monkeypatch.setattr(edgesam, "load", lambda *_, **__: sam)

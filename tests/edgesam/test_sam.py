@@ -216,7 +216,7 @@ class TestSegment:
             np.testing.assert_array_equal(mask.logits, same.logits)
             assert mask.score == same.score
 
-    @pytest.mark.parametrize("select", ["Best", "oracle", "", "0", 3, -1, None])
+    @pytest.mark.parametrize("select", ["Best", "oracle", "", "0", 3, -1, None, True, 1.0])
     def test_an_unknown_selection(
         self, sam: Sam, noise: Noise, engine: Recording, select: Any
     ) -> None:
@@ -231,6 +231,13 @@ class TestSegment:
                 call()
             assert str(raised.value) == said
         assert engine.calls == []
+
+    def test_an_index_of_numpy(self, sam: Sam, noise: Noise) -> None:
+        embedding, prompt = sam.embed(noise(48, 64)), Prompt.box(3, 3, 30, 30)
+        second = sam.segment(embedding, prompt, select=1)
+        found = sam.segment(embedding, prompt, select=np.int64(1))  # type: ignore[call-overload]
+        np.testing.assert_array_equal(found.logits, second.logits)
+        assert found.score == second.score
 
     @pytest.mark.parametrize("select", ["best", "stability", 0, 1, 2])
     def test_all_three_and_one_of_them_cannot_both_be_meant(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from importlib import resources
 
 
-def shipped_passport(image_encoder: str, mask_decoder: str) -> bytes | None:
-    """The report that measured graphs of these two sha256, as it was written, or None."""
-    measured = {"image_encoder": image_encoder, "mask_decoder": mask_decoder}
+def shipped_passport(graphs: Mapping[str, str]) -> bytes | None:
+    """The report that measured these graphs (role -> sha256), as it was written, or None."""
+    measured = dict(graphs)
     for entry in resources.files(__name__).iterdir():
         if entry.name.endswith(".json"):
             text = entry.read_bytes()

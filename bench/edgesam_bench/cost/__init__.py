@@ -1,0 +1,1 @@
+"""What SAM's ViTs cost here in time and memory, beside official PyTorch; imports nothing itself."""
