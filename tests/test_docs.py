@@ -36,6 +36,19 @@ def test_the_parity_table(model: str) -> None:
     assert row in README
 
 
+@pytest.mark.parametrize("model", ["sam-vit-b", "medsam"])
+def test_the_vit_table(model: str) -> None:
+    report = results("parity-vit.json")["models"][model]
+    recipes = report["recipes"]
+    worst = [
+        f"{recipes[recipe][f'{what}_error']['worst']:.1e}"
+        for recipe in ("peaked", "gentle")
+        for what in ("embedding", "logits")
+    ]
+    assert f"| `{model}` | {' | '.join(worst)} |" in README
+    assert report["failures"] == []
+
+
 def test_the_models_that_were_measured_are_those_with_a_passport() -> None:
     assert set(MEASURED) <= set(MODELS)
     assert {file.name for file in PASSPORTS.glob("*.json")} == {f"{m}.fp32.json" for m in MEASURED}
