@@ -49,6 +49,20 @@ def test_the_vit_table(model: str) -> None:
     assert report["failures"] == []
 
 
+def test_the_automatic_masks() -> None:
+    report = results("everything.json")
+    found = report["all"]
+    words = " ".join(README.split())
+    assert (
+        f"{found['pictures']} medical pictures, MobileSAM, the official defaults): the official "
+        f"generator finds {found['official']} masks, edgesam {found['ours']}; "
+        f"{found['same']:.1%} of them".replace("%", " %")
+        in words
+    )
+    assert f"the worst with {found['worst']:.4f}, in {found['ratio']:.2f} × the time" in words
+    assert report["failures"] == []
+
+
 def test_the_models_that_were_measured_are_those_with_a_passport() -> None:
     assert set(MEASURED) <= set(MODELS)
     assert {file.name for file in PASSPORTS.glob("*.json")} == {f"{m}.fp32.json" for m in MEASURED}

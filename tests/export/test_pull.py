@@ -170,16 +170,18 @@ class TestPull:
     ) -> None:
         main(["pull", "tiny"])
         bundle = open_bundle(bundle_path("tiny"))
-        weights = BundleFile("weights.data", hashlib.sha256(BODY).hexdigest(), len(BODY))
+        sha256 = hashlib.sha256(BODY).hexdigest()
+        file = bundle.path / f"image_encoder.fp32.{sha256[:8]}.data"
+        weights = BundleFile(file.name, sha256, len(BODY))
         variant = replace(bundle.variants["fp32"], weights=weights)
         manifest = replace(bundle.manifest, variants={"fp32": variant})
-        (bundle.path / "weights.data").write_bytes(BODY)
+        file.write_bytes(BODY)
         (bundle.path / "manifest.json").write_text(manifest.to_json(), "utf-8")
         assert main(["pull", "tiny"]) == 0
         assert len(exporter.asked) == 1, "they are whole"
-        (bundle.path / "weights.data").write_bytes(b"changed")
+        file.write_bytes(b"changed")
         assert main(["pull", "tiny"]) == 0
-        assert "weights.data has sha256" in capsys.readouterr().err
+        assert f"{file.name} has sha256" in capsys.readouterr().err
         assert len(exporter.asked) == 2
 
     def test_json(self, checkpoint: Path, capsys: Capture) -> None:
