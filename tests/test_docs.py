@@ -49,6 +49,13 @@ def test_the_vit_table(model: str) -> None:
     assert report["failures"] == []
 
 
+def test_the_page_of_costs() -> None:
+    from edgesam_bench.cost.table import markdown
+
+    page = (ROOT / "docs" / "vit.md").read_text("utf-8")
+    assert page == markdown(results("vit-cost.json"))
+
+
 def test_the_automatic_masks() -> None:
     report = results("everything.json")
     found = report["all"]

@@ -31,7 +31,7 @@ def test_the_page() -> None:
     report = {"processor": "a processor", "rounds": 3, "models": {"sam-vit-b": costs()}}
     page = markdown(report)
     assert page.startswith("# What SAM's ViTs cost\n")
-    assert "a processor,\n3 rounds in turn with official PyTorch 2.13" in page
+    assert "a processor,\nin turn with official PyTorch 2.13, medians of rounds: 3." in page
     assert page.endswith(
         "| `sam-vit-b` | 358 MiB | 4.3 s, 183 MiB (0.51) | 8.0 s | 0.50 | 40 ms | 0.25 "
         "| 963 MiB | 0.30 |\n"
