@@ -9,10 +9,10 @@ _HEAD = """\
 
 `make vit-cost` writes this page and [vit-cost.json](../bench/results/vit-cost.json): {processor},
 in turn with official PyTorch {torch}, medians of rounds: {rounds}. Each round is a process
-of its own that loads the model, embeds one picture of 512 × 512 pixels twice (the faster counts) and clicks on
-it ten times. Weights are random, in the official layout. Peak memory is of the whole process
-(Linux's `VmHWM`), weights and Python included. Ratios are edgesam / PyTorch; seconds are this
-machine's.
+of its own that loads the model, embeds one picture of 512 × 512 pixels twice (the faster counts)
+and clicks on it ten times. Weights are random, in the official layout. Peak memory is of the whole
+process (Linux's `VmHWM`), weights and Python included. Ratios are edgesam / PyTorch; seconds are
+this machine's.
 
 """
 
