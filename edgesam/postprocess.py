@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +21,7 @@ the highest predicted IoU of the three of ``multimask``, ``stability`` the most 
 three; 0, 1 and 2 are the three themselves, in the decoder's order.
 """
 
-SELECTIONS = ("single", "best", "stability", 0, 1, 2)
+SELECTIONS = get_args(Select)
 
 _OFFSET = 1.0  # segment-anything's stability_score_offset
 

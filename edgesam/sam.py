@@ -243,8 +243,11 @@ class Sam:
         if multimask and select != "single":
             raise ValueError("multimask gives all three masks: leave out select")
         self._check_embedding(embedding)
+        manifest = self.manifest
         for prompt in prompts:
-            self.check(prompt, *embedding.size)
+            check_prompt(
+                prompt, embedding.fit, manifest.profile, self.model, manifest.low_resolution
+            )
         return self._computed(embedding, list(prompts), multimask, select)
 
     def _computed(

@@ -23,48 +23,12 @@ import numpy as np
 import paths  # noqa: F401  makes edgesam_bench importable without installing it
 import torch
 from official_mobile_sam import OfficialMobileSam
+from segment_anything import SamAutomaticMaskGenerator, SamPredictor
+from segment_anything.utils.transforms import ResizeLongestSide
 from weights import load_weights
 
 from edgesam_bench.golden import sampled
 from edgesam_bench.phantoms import Phantom, draw
-
-
-def nms(boxes: torch.Tensor, scores: torch.Tensor, iou_threshold: float) -> torch.Tensor:
-    """torchvision's CPU kernel (ops/cpu/nms_kernel.cpp): kept indices, the highest score first."""
-    areas = box_area(boxes)
-    order = scores.sort(stable=True, descending=True)[1]
-    kept: list[int] = []
-    dropped = torch.zeros(len(boxes), dtype=torch.bool)
-    for i in order.tolist():
-        if dropped[i]:
-            continue
-        kept.append(i)
-        low = torch.maximum(boxes[i, :2], boxes[:, :2])
-        high = torch.minimum(boxes[i, 2:], boxes[:, 2:])
-        shared = (high - low).clamp(min=0).prod(dim=1)
-        dropped |= shared / (areas[i] + areas - shared) > iou_threshold
-    return torch.tensor(kept, dtype=torch.int64)
-
-
-def batched_nms(
-    boxes: torch.Tensor, scores: torch.Tensor, idxs: torch.Tensor, iou_threshold: float
-) -> torch.Tensor:
-    """One category is all the generator asks for."""
-    if idxs.any():
-        raise ValueError("only the category 0 is stood in for")
-    return nms(boxes, scores, iou_threshold)
-
-
-def box_area(boxes: torch.Tensor) -> torch.Tensor:
-    """(B,) of boxes (B, 4) as x0, y0, x1, y1."""
-    return (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
-
-
-# Put into the stand-in that official_mobile_sam's import has left there.
-vars(sys.modules["torchvision.ops.boxes"]).update(batched_nms=batched_nms, box_area=box_area)
-
-from segment_anything import SamAutomaticMaskGenerator, SamPredictor  # noqa: E402
-from segment_anything.utils.transforms import ResizeLongestSide  # noqa: E402
 
 PACKAGES = ("segment-anything", "mobilesam-mirror", "torch", "numpy", "pillow")
 # height, width, seed of the colour pictures: the notebooks' truck and groceries.

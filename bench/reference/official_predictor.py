@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from edgesam_bench.cases import KINDS
 from edgesam_bench.reference import Answer
 
 
-class OfficialPredictor:
+class OfficialPredictor(ABC):
     """One picture at a time, as the predictor has it.
 
     Args:
@@ -26,9 +27,9 @@ class OfficialPredictor:
     predictor: type[Any]
 
     @classmethod
+    @abstractmethod
     def build(cls) -> torch.nn.Module:
         """The official network, as it is before it has its weights."""
-        raise NotImplementedError
 
     def __init__(self, checkpoint: Path | Mapping[str, torch.Tensor]) -> None:
         self.model = load_weights(self.build(), checkpoint)

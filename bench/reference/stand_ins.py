@@ -57,8 +57,33 @@ def register_model(fn: F) -> F:
     return fn
 
 
-def _not_needed(*_args: Any, **_kwargs: Any) -> Any:
-    raise RuntimeError("automatic mask generation is not part of the reference")
+def batched_nms(
+    boxes: torch.Tensor, scores: torch.Tensor, idxs: torch.Tensor, iou_threshold: float
+) -> torch.Tensor:
+    """Indices of the boxes to keep, by falling score, as torchvision's CPU kernel has it.
+
+    After ``ops/boxes.py`` and ``csrc/ops/cpu/nms_kernel.cpp``: equal scores keep their order,
+    overlaps are float32 and the threshold is a double. The generator knows one category only.
+    """
+    if idxs.any():
+        raise ValueError("more than one category is not stood in for")
+    areas = box_area(boxes)
+    left = torch.sort(scores, descending=True, stable=True).indices
+    kept = []
+    while len(left):
+        best, left = left[0], left[1:]
+        kept.append(best)
+        low = torch.maximum(boxes[best, :2], boxes[left, :2])
+        high = torch.minimum(boxes[best, 2:], boxes[left, 2:])
+        shared = (high - low).clamp(min=0).prod(dim=1)
+        overlap = shared / (areas[best] + areas[left] - shared)
+        left = left[~(overlap.double() > iou_threshold)]
+    return torch.stack(kept) if kept else torch.zeros(0, dtype=torch.int64)
+
+
+def box_area(boxes: torch.Tensor) -> torch.Tensor:
+    """(N,) of boxes (N, 4) as x0, y0, x1, y1."""
+    return (boxes[:, 2] - boxes[:, 0]) * (boxes[:, 3] - boxes[:, 1])
 
 
 def install() -> None:
@@ -68,7 +93,7 @@ def install() -> None:
         "torchvision.transforms": {},
         "torchvision.transforms.functional": {"resize": resize, "to_pil_image": to_pil_image},
         "torchvision.ops": {},
-        "torchvision.ops.boxes": {"batched_nms": _not_needed, "box_area": _not_needed},
+        "torchvision.ops.boxes": {"batched_nms": batched_nms, "box_area": box_area},
         "timm": {},
         "timm.models": {},
         "timm.models.layers": {

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
 import time
 from pathlib import Path
 
@@ -19,13 +18,11 @@ import stand_ins
 import torch
 from PIL import Image
 
-from edgesam_bench.cost.peak import peak_mib
+from edgesam_bench.cost.protocol import box, measured
 
 stand_ins.install()
 
 from segment_anything import SamPredictor, sam_model_registry  # noqa: E402  after the stand-ins
-
-CLICKS = 10
 
 
 def main() -> None:
@@ -38,26 +35,12 @@ def main() -> None:
     started = time.perf_counter()
     predictor = SamPredictor(sam_model_registry[arguments.size](arguments.checkpoint))
     picture = np.asarray(Image.open(arguments.picture).convert("RGB"))
-    load = time.perf_counter() - started
-    encodes = []
-    for _ in range(2):
-        started = time.perf_counter()
-        predictor.set_image(picture)
-        encodes.append(time.perf_counter() - started)
-    clicks = []
-    for shift in range(CLICKS + 1):  # the first warms up
-        box = np.array([100 + shift, 120, 300 + shift, 360])
-        started = time.perf_counter()
-        predictor.predict(box=box, multimask_output=False)
-        clicks.append(time.perf_counter() - started)
-    figures = {
-        "load": load,
-        "encode": min(encodes),
-        "click": statistics.median(clicks[1:]),
-        "peak_mib": peak_mib(),
-        "torch": torch.__version__,
-    }
-    print(json.dumps(figures))
+    figures = measured(
+        started,
+        lambda: predictor.set_image(picture),
+        lambda shift: predictor.predict(box=np.array(box(shift)), multimask_output=False),
+    )
+    print(json.dumps({**figures, "torch": torch.__version__}))
 
 
 if __name__ == "__main__":
