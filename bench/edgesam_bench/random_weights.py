@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 # A uniform variable on -1..1 times this has variance 1.
 _UNIT = math.sqrt(3)
 
+_ENCODER = "image_encoder."
+_BRANCH_ENDS = ("attn.proj.weight", "mlp.lin2.weight")  # what a ViT's block adds to the stream
 _GAIN = 1.4
 _DECODER_ATTENTION_GAIN = 1.2
 
@@ -47,9 +49,11 @@ class Recipe:
 TINY_VIT = Recipe(gain=_GAIN, attention=3.0)
 
 # For SAM's ViTs, as bench/reference/attention.py measures them on ViT-B. PEAKED leaves no mistake
-# hidden: its attention's entropy is a fifth of the uniform one's. It amplifies rounding, the more
-# the deeper the network: PyTorch's own float32 is 4e-5 from its float64. GENTLE, with two thirds
-# and 1e-6, allows for a tight tolerance.
+# hidden: its attention's entropy is a fifth of the uniform one's. It amplifies rounding: PyTorch's
+# own float32 is 4e-5 from its float64. GENTLE, with two thirds and 1e-6, allows for a tight
+# tolerance. Deeper networks would amplify more, until PyTorch no longer agrees with itself; their
+# blocks add less to the stream instead, so that all of them together add as much as ViT-B's.
+_DEPTH = 12  # of ViT-B
 _UNTRAINED = 1 / math.sqrt(3)  # the gain of PyTorch's own first weights
 PEAKED = Recipe(gain=_UNTRAINED, attention=3 * _UNTRAINED, rel_pos=0.6, pos_embed=0.5)
 GENTLE = Recipe(gain=_UNTRAINED, attention=2 * _UNTRAINED, rel_pos=0.2, pos_embed=0.5)
@@ -79,7 +83,9 @@ def random_state_dict(
     Returns:
         key -> float32 array; int64 zero for BatchNorm's counters.
     """
-    return {key: _values(key, tuple(shape), seed, recipe) for key, shape in shapes.items()}
+    depth = sum(key.endswith("mlp.lin2.weight") for key in shapes if key.startswith(_ENCODER))
+    branch = min(1.0, math.sqrt(_DEPTH / max(1, depth)))
+    return {key: _values(key, tuple(shape), seed, recipe, branch) for key, shape in shapes.items()}
 
 
 def uniform(shape: tuple[int, ...], *stream: int) -> NDArray[np.float64]:
@@ -90,10 +96,14 @@ def uniform(shape: tuple[int, ...], *stream: int) -> NDArray[np.float64]:
     return numbers.reshape(shape)
 
 
-def _values(key: str, shape: tuple[int, ...], seed: int, recipe: Recipe) -> NDArray[Any]:
+def _values(
+    key: str, shape: tuple[int, ...], seed: int, recipe: Recipe, branch: float
+) -> NDArray[Any]:
     if key.endswith("num_batches_tracked"):
         return np.zeros(shape, dtype=np.int64)
     centre, spread = _range(key, shape, recipe)
+    if key.startswith(_ENCODER) and key.endswith(_BRANCH_ENDS):
+        spread *= branch
     values = centre + spread * uniform(shape, seed, zlib.crc32(key.encode()))
     return values.astype(np.float32)
 
@@ -126,4 +136,4 @@ def _gain(key: str, recipe: Recipe) -> float:
         return recipe.attention
     if key.endswith(("q_proj.weight", "k_proj.weight")):
         return _DECODER_ATTENTION_GAIN
-    return recipe.gain if key.startswith("image_encoder.") else _GAIN
+    return recipe.gain if key.startswith(_ENCODER) else _GAIN
