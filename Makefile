@@ -145,16 +145,16 @@ vit-cost: $(VENV)/.run $(REFERENCE_VENV)/.reference
 $(VENV)/.run: pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@echo "installing edgesam and its run-time dependencies into $(VENV)"
-	@$(BIN)/python $(PIP) -e ".[cpu,codecs]"
+	@$(BIN)/python $(PIP) -e ".[cpu,codecs,volumes,dicom]"
 	@$(BIN)/python -c "import shutil, pydicom.data as d; shutil.copy(d.get_testdata_file('CT_small.dcm', download=False), '$(VENV)')"
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.run
-	@$(BIN)/python $(PIP) -e ".[cpu,codecs,test]"
+	@$(BIN)/python $(PIP) -e ".[cpu,codecs,volumes,dicom,test,readers]"
 	@touch $@
 
 $(VENV)/.check: $(VENV)/.run
-	@$(BIN)/python $(PIP) -e ".[cpu,codecs,test,check]"
+	@$(BIN)/python $(PIP) -e ".[cpu,codecs,volumes,dicom,test,readers,check]"
 	@touch $@
 
 clean:

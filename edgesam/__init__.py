@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from edgesam.automatic import everything
+    from edgesam.cine import Cine
     from edgesam.embedding import Embedding
     from edgesam.errors import (
         BundleError,
@@ -29,19 +30,25 @@ if TYPE_CHECKING:
         ParityError,
         PrecisionMismatch,
         PromptError,
+        VolumeError,
     )
     from edgesam.fit import Fit
-    from edgesam.formats import read
+    from edgesam.formats import read, write
     from edgesam.image import Image
+    from edgesam.labels import Code, Label
+    from edgesam.levels import Percentiles, Windows
     from edgesam.loading import load
     from edgesam.mask import Mask
     from edgesam.prompt import Prompt
     from edgesam.sam import Sam
+    from edgesam.volume import Volume
     from edgesam.window import Window
 
 __all__ = [
     "BundleError",
     "ChecksumMismatch",
+    "Cine",
+    "Code",
     "EdgeSamError",
     "Embedding",
     "EngineUnavailable",
@@ -49,19 +56,25 @@ __all__ = [
     "Fit",
     "Image",
     "ImageError",
+    "Label",
     "Mask",
     "ModelNotFound",
     "OutOfMemory",
     "ParityError",
+    "Percentiles",
     "PrecisionMismatch",
     "Prompt",
     "PromptError",
     "Sam",
+    "Volume",
+    "VolumeError",
     "Window",
+    "Windows",
     "__version__",
     "everything",
     "load",
     "read",
+    "write",
 ]
 
 __version__ = "0.1.0"
@@ -69,16 +82,23 @@ __version__ = "0.1.0"
 # Public names live in the module of their noun and are fetched at their first use: a command that
 # only lists models, or a viewer that may never segment, does not wait for numpy.
 _MODULE_OF = {
+    "Cine": "cine",
+    "Code": "labels",
     "Embedding": "embedding",
     "Fit": "fit",
     "Image": "image",
+    "Label": "labels",
     "Mask": "mask",
+    "Percentiles": "levels",
     "Prompt": "prompt",
     "Sam": "sam",
+    "Volume": "volume",
     "Window": "window",
+    "Windows": "levels",
     "everything": "automatic",
     "load": "loading",
     "read": "formats",
+    "write": "formats",
 }
 
 logging.getLogger("edgesam").addHandler(logging.NullHandler())

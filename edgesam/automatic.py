@@ -22,12 +22,16 @@ from edgesam.candidates import (
     without_rivals,
     without_small_regions,
 )
+from edgesam.cine import Cine
 from edgesam.crops import crops_of, grids_of
 from edgesam.image import Image
+from edgesam.levels import Levels
 from edgesam.mask import encode_runs
+from edgesam.place import Place
+from edgesam.preprocess import one_picture
 from edgesam.prompt import Prompt
 from edgesam.sam import PROMPTS_PER_CALL, Sam
-from edgesam.window import Window
+from edgesam.volume import Volume
 
 OutputMode = Literal["binary_mask", "uncompressed_rle", "coco_rle"]
 
@@ -121,8 +125,8 @@ class Parameters:
 
 def everything(
     sam: Sam,
-    image: Image | NDArray[Any],
-    window: Window | None = None,
+    image: Image | Volume | Cine | NDArray[Any],
+    window: Levels | None = None,
     *,
     points_per_side: int | None = 32,
     points_per_batch: int = 64,
@@ -186,7 +190,7 @@ def everything(
         min_mask_region_area=min_mask_region_area,
         output_mode=output_mode,
     )
-    image = image if isinstance(image, Image) else Image.from_array(image)
+    image = one_picture(image)
     sam.check(Prompt.point(0, 0), image.height, image.width)
     return [
         _record(found, output_mode) for found in _found(sam, image, window, parameters, progress)
@@ -196,7 +200,7 @@ def everything(
 def _found(
     sam: Sam,
     image: Image,
-    window: Window | None,
+    window: Levels | None,
     parameters: Parameters,
     progress: Callable[[int, int], None] | None,
 ) -> list[Candidate]:
@@ -208,9 +212,11 @@ def _found(
     bar = Bar(p.pred_iou_thresh, p.stability_score_thresh, p.stability_score_offset)
     step = min(p.points_per_batch, PROMPTS_PER_CALL)
     rgb, _ = image.to_rgb8(window)
+    square = Place(aspect=image.pixel_aspect)
     found: list[Candidate] = []
     for crop in (picture, *parts):
-        embedding = sam.embed(rgb[crop.y0 : crop.y1, crop.x0 : crop.x1])
+        part = Image(rgb[crop.y0 : crop.y1, crop.x0 : crop.x1], place=square)
+        embedding = sam.embed(part)
         points = grids[crop.layer] * (crop.width, crop.height)
         in_crop: list[Candidate] = []
         for start in range(0, len(points), step):

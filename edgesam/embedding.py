@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgesam.fit import Fit
+from edgesam.place import Place
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,12 +20,14 @@ class Embedding:
         fit: how the picture lay in the model's square.
         encoder: sha256 of the graph that made it: only its own decoder understands it.
         mapping: how pixels became 8-bit grey levels, in words.
+        place: size of the picture's pixels and where it lies, None if nothing is known.
     """
 
     array: NDArray[np.float32]
     fit: Fit
     encoder: str
     mapping: str
+    place: Place | None = None
 
     def __post_init__(self) -> None:
         self.array.setflags(write=False)

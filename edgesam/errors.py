@@ -8,6 +8,7 @@
     ├── PrecisionMismatch    what an engine really runs is not what the bundle says
     ├── PromptError          a prompt that cannot be meant, or that the model does not take
     ├── ImageError           pixels or an image file that cannot be used
+    ├── VolumeError          slices, voxels or their geometry that make no volume, or not this one
     ├── OutOfMemory          a model or a picture that does not fit into free memory (MemoryError)
     ├── ExportError          a checkpoint that cannot be read or turned into graphs
     └── ParityError          results differ from the reference, or cannot be compared with it
@@ -47,6 +48,10 @@ class PromptError(EdgeSamError):
 
 class ImageError(EdgeSamError):
     """Pixels, or a file of pixels, that cannot be used."""
+
+
+class VolumeError(EdgeSamError):
+    """Slices, voxels or geometry that make no volume, or do not fit the one they are used with."""
 
 
 class OutOfMemory(EdgeSamError, MemoryError):

@@ -37,7 +37,15 @@ class Fit:
     scale_y: float
 
     @classmethod
-    def letterbox(cls, height: int, width: int, square: int, *, per_axis: bool = True) -> Fit:
+    def letterbox(
+        cls,
+        height: int,
+        width: int,
+        square: int,
+        *,
+        per_axis: bool = True,
+        pixel_aspect: float = 1.0,
+    ) -> Fit:
         """The long side becomes the square's side, the other keeps the aspect, rounded half up.
 
         The rounding is segment-anything's ``ResizeLongestSide.get_preprocess_shape``; a side that
@@ -49,13 +57,15 @@ class Fit:
             square: side of the model's input, in pixels.
             per_axis: prompts follow the rounded size of each axis (SAM); otherwise both follow
                 the long side (LiteMedSAM).
+            pixel_aspect: height of a pixel by its width; the square's pixels are square.
 
         Raises:
             ImageError: a side is zero or negative.
         """
         _check(height, width)
-        scale = square * 1.0 / max(height, width)
-        rows = max(1, int(height * scale + 0.5))
+        tall = height * pixel_aspect  # in widths of a pixel
+        scale = square * 1.0 / max(tall, width)
+        rows = max(1, int(tall * scale + 0.5))
         columns = max(1, int(width * scale + 0.5))
         return cls(
             height=height,
@@ -64,12 +74,12 @@ class Fit:
             resized_height=rows,
             resized_width=columns,
             scale_x=columns / width if per_axis else scale,
-            scale_y=rows / height if per_axis else scale,
+            scale_y=rows / height if per_axis else scale * pixel_aspect,
         )
 
     @classmethod
     def stretch(cls, height: int, width: int, square: int) -> Fit:
-        """Both sides become the square's, whatever the aspect: there is no padding.
+        """Both sides become the square's, whatever the aspect of picture or pixels: no padding.
 
         Raises:
             ImageError: a side is zero or negative.

@@ -2,7 +2,8 @@
 
 Rendering, in this order of preference:
 
-1. a window that the caller gives (grey pictures only);
+1. levels that the caller gives, or gave when the slice was taken: a window, percentiles, or three
+   windows as red, green and blue (grey pictures only);
 2. the file's own: a DICOM VOI LUT or window;
 3. 8-bit pixels: as stored;
 4. everything else (16-bit, 32-bit, float): the 0.5th to the 99.5th percentile of all pixels of
@@ -22,9 +23,10 @@ import numpy as np
 import numpy.typing as npt
 
 from edgesam.errors import ImageError
+from edgesam.levels import Levels, Percentiles
+from edgesam.origin import Origin
+from edgesam.place import Place
 from edgesam.window import Window
-
-PERCENTILES = (0.5, 99.5)
 
 _log = logging.getLogger("edgesam")
 
@@ -70,12 +72,18 @@ class Image:
         voi: the file's own default window or table, for grey pictures.
         inverted: small values are bright (DICOM MONOCHROME1, TIFF WhiteIsZero).
         modality: DICOM's code (``CT``, ``MR``, ``US``...), None when the file says none.
+        window: the caller's choice of grey levels, unless another is given when it is shown.
+        place: size of its pixels and where it lies, None if nothing is known.
+        origin: the file it was read from, None for an array.
     """
 
     pixels: npt.NDArray[Any]
     voi: Window | LookupTable | None = None
     inverted: bool = False
     modality: str | None = None
+    window: Levels | None = None
+    place: Place | None = None
+    origin: Origin | None = None
 
     def __post_init__(self) -> None:
         shape, dtype = self.pixels.shape, self.pixels.dtype
@@ -128,12 +136,21 @@ class Image:
         """Columns of pixels."""
         return int(self.pixels.shape[1])
 
-    def to_rgb8(self, window: Window | None = None) -> tuple[npt.NDArray[np.uint8], str]:
+    @property
+    def pixel_aspect(self) -> float:
+        """Height of a pixel by its width: 1 for square pixels, and where their size is unknown."""
+        return 1.0 if self.place is None else self.place.pixel_aspect
+
+    def to_rgb8(self, window: Levels | None = None) -> tuple[npt.NDArray[np.uint8], str]:
         """(H, W, 3) uint8, C-contiguous and its own memory, and in words how it was mapped.
 
         The words are ``as stored``, ``window 40/400``, ``window 40/400 of the file``,
         ``VOI LUT of the file``, ``percentiles 0.5..99.5 = 12..3071``, ``range 0..7`` or
-        ``constant 5 as 0``, each with ``, inverted`` where small values are bright.
+        ``constant 5 as 0``, or what other :class:`edgesam.levels.Levels` say, each with
+        ``, inverted`` where small values are bright.
+
+        Raises:
+            ImageError: levels were asked for, but the picture is in colour.
         """
         levels, mapping = self._levels(window)
         if self.inverted:
@@ -143,30 +160,19 @@ class Image:
             return np.repeat(levels[:, :, np.newaxis], 3, axis=2), mapping
         return np.array(levels, order="C"), mapping
 
-    def _levels(self, window: Window | None) -> tuple[npt.NDArray[np.uint8], str]:
+    def _levels(self, window: Levels | None) -> tuple[npt.NDArray[np.uint8], str]:
         """``pixels`` as uint8, not yet inverted, and how."""
+        window = window or self.window
         if window is not None:
             if self.pixels.ndim == 3:
                 raise ImageError(
                     f"{window} was asked for, but the image is in colour; leave the window out"
                 )
-            return window.apply(self.pixels), str(window)
+            return window.render(self.pixels)
         if isinstance(self.voi, Window):
             return self.voi.apply(self.pixels), f"{self.voi} of the file"
         if self.voi is not None:
             return self.voi.apply(self.pixels), "VOI LUT of the file"
         if self.pixels.dtype == np.uint8:
             return self.pixels, "as stored"
-        return _spread(self.pixels)
-
-
-def _spread(pixels: npt.NDArray[Any]) -> tuple[npt.NDArray[np.uint8], str]:
-    """The percentile rule of this module's docstring."""
-    low, high = (float(value) for value in np.percentile(pixels, PERCENTILES))
-    mapping = f"percentiles {PERCENTILES[0]:g}..{PERCENTILES[1]:g} = {low:g}..{high:g}"
-    if low == high:
-        low, high = float(pixels.min()), float(pixels.max())
-        mapping = f"range {low:g}..{high:g}"
-    if low == high:
-        return np.zeros(pixels.shape, np.uint8), f"constant {low:g} as 0"
-    return Window((low + high) / 2, high - low, "linear_exact").apply(pixels), mapping
+        return Percentiles().render(self.pixels)

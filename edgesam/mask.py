@@ -1,4 +1,4 @@
-"""One segmented object: pixels, score, logits, and COCO's run-length code. Knows no model."""
+"""One segmented object: pixels, score, logits, size, COCO's run-length code. Knows no model."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgesam.measure import Measured, measure
+from edgesam.place import Place
+from edgesam.provenance import Provenance
 from edgesam.runs import Runs
 
 
@@ -21,11 +24,15 @@ class Mask:
         score: the model's own prediction of the IoU with what was meant.
         logits: (L, L) float32 in the model's square, L being 256 in every published SAM; a later
             prompt's ``mask_input``.
+        place: size of the picture's pixels and where it lies, None if nothing is known.
+        provenance: what made it, and from which grey levels; None if that is not known.
     """
 
     array: NDArray[np.bool_]
     score: float
     logits: NDArray[np.float32]
+    place: Place | None = None
+    provenance: Provenance | None = None
 
     @cached_property
     def area(self) -> int:
@@ -40,6 +47,31 @@ class Mask:
             return None
         columns = np.flatnonzero(self.array.any(axis=0))
         return int(columns[0]), int(rows[0]), int(columns[-1]), int(rows[-1])
+
+    @cached_property
+    def measured(self) -> Measured:
+        """Area, diameters and their units; ``str`` of it is a line for a person."""
+        return measure(self.array, self.place)
+
+    @property
+    def area_mm2(self) -> float | None:
+        """Square millimetres, None where the pixels' size is unknown."""
+        return self.measured.area_mm2
+
+    @property
+    def volume_ml(self) -> float | None:
+        """Millilitres of this one slice, None where its pixels' size or thickness is unknown."""
+        return self.measured.volume_ml
+
+    @property
+    def longest_mm(self) -> float | None:
+        """The longest diameter (RECIST) in millimetres, None where the pixels' size is unknown."""
+        return self.measured.longest_mm
+
+    @property
+    def perpendicular_mm(self) -> float | None:
+        """The longest diameter at right angles to that one, in millimetres, or None."""
+        return self.measured.perpendicular_mm
 
     def to_rle(self) -> dict[str, Any]:
         """Compressed COCO RLE, ready for JSON: ``{"size": [H, W], "counts": str}``."""

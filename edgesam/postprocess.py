@@ -11,6 +11,8 @@ from edgesam.fit import Fit
 from edgesam.mask import Mask
 from edgesam.memory import memory_for
 from edgesam.models import Profile
+from edgesam.place import Place
+from edgesam.provenance import Provenance
 from edgesam_kernels.bilinear import threshold_mask
 
 Select = Literal["single", "best", "stability", 0, 1, 2]
@@ -36,9 +38,16 @@ def picture_mask(low: NDArray[np.float32], fit: Fit, profile: Profile) -> NDArra
         return threshold_mask(low, fit.square, (fit.resized_height, fit.resized_width), size)
 
 
-def make_mask(low: NDArray[np.float32], score: np.float32, fit: Fit, profile: Profile) -> Mask:
+def make_mask(
+    low: NDArray[np.float32],
+    score: np.float32,
+    fit: Fit,
+    profile: Profile,
+    place: Place | None = None,
+    provenance: Provenance | None = None,
+) -> Mask:
     """One of the decoder's masks, (L, L) logits, as an answer with a copy of them."""
-    return Mask(picture_mask(low, fit, profile), float(score), low.copy())
+    return Mask(picture_mask(low, fit, profile), float(score), low.copy(), place, provenance)
 
 
 def selected(

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from edgesam.cine import Cine
 from edgesam.engines.protocol import Prompts
-from edgesam.errors import PromptError
+from edgesam.errors import ImageError, PromptError
 from edgesam.fit import Fit
+from edgesam.image import Image
 from edgesam.models import MODELS, Profile, PromptKind
 from edgesam.prompt import Prompt
+from edgesam.volume import Volume
 from edgesam_kernels.area import resize_area
 from edgesam_kernels.normalize import mean_std, min_max
 from edgesam_kernels.spline import resize_cubic
@@ -21,11 +25,33 @@ _PADDING_POINT = -1
 _CERTAIN = 1e-3  # a boolean mask says 0.001 or 0.999, never 0 or 1: logits stay near SAM's own
 
 
-def fit_of(height: int, width: int, square: int, profile: Profile) -> Fit:
-    """How a picture of that size lies in the model's square."""
+def one_picture(image: Image | Volume | Cine | NDArray[Any]) -> Image:
+    """The picture that is meant.
+
+    Raises:
+        ImageError: a volume or a cine of several, or pixels that cannot be used.
+    """
+    if isinstance(image, Image):
+        return image
+    if isinstance(image, Volume):
+        if image.count() == 1:
+            return image.slice(0)
+        raise ImageError(f"{image} has {image.count()} slices: choose one, volume.slice(0)")
+    if isinstance(image, Cine):
+        if len(image) == 1:
+            return image.frame(0)
+        raise ImageError(f"{image}: choose one, cine.frame(0)")
+    return Image.from_array(image)
+
+
+def fit_of(
+    height: int, width: int, square: int, profile: Profile, pixel_aspect: float = 1.0
+) -> Fit:
+    """How a picture of that size, and of pixels of that height by width, lies in the square."""
     if profile.layout == "stretch":
         return Fit.stretch(height, width, square)
-    return Fit.letterbox(height, width, square, per_axis=profile.prompt_scale == "per-axis")
+    per_axis = profile.prompt_scale == "per-axis"
+    return Fit.letterbox(height, width, square, per_axis=per_axis, pixel_aspect=pixel_aspect)
 
 
 def resized(rgb: NDArray[np.uint8], fit: Fit, profile: Profile) -> NDArray[np.uint8]:
@@ -35,10 +61,10 @@ def resized(rgb: NDArray[np.uint8], fit: Fit, profile: Profile) -> NDArray[np.ui
         return resize_area(rgb, rows, columns)
     if profile.resize == "spline-cubic":
         return resize_cubic(rgb, rows, columns)
-    from PIL import Image
+    from PIL import Image as Pillow
 
-    picture = Image.fromarray(rgb)
-    return np.asarray(picture.resize((columns, rows), Image.Resampling.BILINEAR))
+    picture = Pillow.fromarray(rgb)
+    return np.asarray(picture.resize((columns, rows), Pillow.Resampling.BILINEAR))
 
 
 def network_input(rgb: NDArray[np.uint8], fit: Fit, profile: Profile) -> NDArray[np.float32]:

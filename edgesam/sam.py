@@ -13,17 +13,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgesam.bundle import Bundle
+from edgesam.cine import Cine
 from edgesam.embedding import Embedding
 from edgesam.engines import Prompts, Session
 from edgesam.errors import PromptError
 from edgesam.image import Image
+from edgesam.levels import Levels
 from edgesam.manifest import Manifest
 from edgesam.mask import Mask
 from edgesam.memory import memory_for
 from edgesam.postprocess import SELECTIONS, Select, make_mask, selected
-from edgesam.preprocess import check_prompt, decoder_inputs, fit_of, network_input, token_count
+from edgesam.preprocess import (
+    check_prompt,
+    decoder_inputs,
+    fit_of,
+    network_input,
+    one_picture,
+    token_count,
+)
 from edgesam.prompt import Prompt
-from edgesam.window import Window
+from edgesam.provenance import Provenance
+from edgesam.volume import Volume
 
 PROMPTS_PER_CALL = 16  # of the decoder: more at once are no faster per prompt, and memory grows
 
@@ -49,29 +59,35 @@ class Sam:
         self.passport = passport
         self.manifest: Manifest = bundle.manifest
         self._encoder = bundle.variants[variant].image_encoder.sha256
+        self._decoder = bundle.variants[variant].mask_decoder.sha256
         self._session: Session | None = session
 
-    def embed(self, image: Image | NDArray[Any], window: Window | None = None) -> Embedding:
+    def embed(
+        self, image: Image | Volume | Cine | NDArray[Any], window: Levels | None = None
+    ) -> Embedding:
         """Run the encoder on a picture.
 
         Args:
-            image: what :func:`edgesam.read` returned, or an array (H, W) or (H, W, 3), RGB.
+            image: what :func:`edgesam.read` returned, or an array (H, W) or (H, W, 3), RGB. Of a
+                volume or a cine choose one picture: ``volume.slice(60)``, ``cine.frame(3)``.
                 uint8 reaches the model as it is; anything else through ``window``, the file's own
                 window, or the percentile rule of :meth:`edgesam.image.Image.to_rgb8`.
             window: grey levels to show, in the image's units (Hounsfield units for CT).
 
         Raises:
-            ImageError: pixels that cannot be used: empty, NaN or infinite, of a wrong shape.
+            ImageError: pixels that cannot be used: empty, NaN or infinite, of a wrong shape; or
+                a volume or cine of which no picture was chosen.
             OutOfMemory: the encoder needs more memory than is free.
         """
-        image = image if isinstance(image, Image) else Image.from_array(image)
+        image = one_picture(image)
         rgb, mapping = image.to_rgb8(window)
         manifest = self.manifest
-        fit = fit_of(rgb.shape[0], rgb.shape[1], manifest.image_size, manifest.profile)
+        profile, aspect = manifest.profile, image.pixel_aspect
+        fit = fit_of(image.height, image.width, manifest.image_size, profile, aspect)
         with memory_for(f"a picture of {image.width} x {image.height} pixels"):
-            network = network_input(rgb, fit, manifest.profile)
+            network = network_input(rgb, fit, profile)
         array = self._open.encode(network)
-        return Embedding(array, fit, self._encoder, mapping)
+        return Embedding(array, fit, self._encoder, mapping, image.place)
 
     @overload
     def segment(
@@ -197,6 +213,12 @@ class Sam:
         fit = fit_of(height, width, manifest.image_size, manifest.profile)
         check_prompt(prompt, fit, manifest.profile, self.model, manifest.low_resolution)
 
+    def provenance(self, mapping: str) -> Provenance:
+        """What this Sam writes into its masks; ``mapping`` is how grey levels were made."""
+        return Provenance(
+            self.model, self.variant, self.engine, self._encoder, self._decoder, mapping
+        )
+
     def close(self) -> None:
         """Free the engine's memory; further calls raise."""
         if self._session is not None:
@@ -275,8 +297,9 @@ class Sam:
             wanted = np.tile(np.arange(1, 4), (len(prompts), 1))
         else:
             wanted = selected(logits, iou, select, fit)[:, None]
+        more = fit, manifest.profile, embedding.place, self.provenance(embedding.mapping)
         return [
-            tuple(make_mask(logits[row, i], iou[row, i], fit, manifest.profile) for i in outputs)
+            tuple(make_mask(logits[row, i], iou[row, i], *more) for i in outputs)
             for row, outputs in enumerate(wanted)
         ]
 

@@ -11,28 +11,12 @@ import numpy as np
 import numpy.typing as npt
 
 from edgesam.errors import ImageError
+from edgesam.presets import PRESETS
 
 WindowFunction = Literal["linear", "linear_exact", "sigmoid"]
 
 # Values mapped at a time, so that a huge float picture needs no float64 copy of itself.
 _BLOCK = 1 << 22
-
-#: Level and width in Hounsfield units. Institutions differ; these are the common textbook values.
-#: "soft-tissue" and "abdomen" are MedSAM's CT preprocessing, so that its weights see what they
-#: were trained on. The others: Radiopaedia, "Windowing (CT)", typical window widths and levels
-#: (where it gives two values or a range, one of them).
-PRESETS: dict[str, tuple[float, float]] = {
-    "abdomen": (40, 400),
-    "soft-tissue": (40, 400),
-    "liver": (30, 150),
-    "lung": (-600, 1500),
-    "mediastinum": (50, 350),
-    "bone": (400, 1800),
-    "temporal-bone": (600, 2800),
-    "brain": (40, 80),
-    "stroke": (40, 40),
-    "subdural": (80, 200),
-}
 
 
 @dataclass(frozen=True)
@@ -68,9 +52,9 @@ class Window:
 
     @classmethod
     def preset(cls, name: str) -> Window:
-        """The window of this name in :data:`PRESETS`."""
+        """The window of this name in :data:`edgesam.presets.PRESETS`."""
         try:
-            level, width = PRESETS[name.strip().lower()]
+            level, width, _ = PRESETS[name.strip().lower()]
         except KeyError:
             raise ImageError(
                 f"no window preset {name!r}; there are: {', '.join(PRESETS)}, or give LEVEL,WIDTH"
@@ -109,6 +93,10 @@ class Window:
             block = values[start : start + rows].astype(np.float64)
             mapped[start : start + rows] = self._grey(block)
         return mapped
+
+    def render(self, pixels: npt.NDArray[Any]) -> tuple[npt.NDArray[np.uint8], str]:
+        """:meth:`apply`, and the words for it: as ``window 40/400``."""
+        return self.apply(pixels), str(self)
 
     def __str__(self) -> str:
         name = "" if self.function == "linear" else f" {self.function}"

@@ -1,15 +1,13 @@
-"""``edgesam doctor``: what is wrong on this machine, or how a file is read; repairs nothing."""
+"""``edgesam doctor``: what is wrong on this machine, or with a study; repairs nothing."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import platform
 import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,76 +15,46 @@ from typing import Literal
 
 from edgesam import __version__
 from edgesam.bundle import open_bundle
+from edgesam.commands.findings import Finding, tell
 from edgesam.commands.models import engine_rows
+from edgesam.commands.study import read_and_describe
 from edgesam.digest import sha256_of
 from edgesam.errors import BundleError, ImageError
 from edgesam.home import home
 from edgesam.models import DEFAULT_MODEL, MODELS
 
 NAME = "doctor"
-HELP = "check this machine, or say how an image file is read"
+HELP = "check this machine, or how a file or study is read and written"
 
 # A checkpoint, its bundle, and the copies that exist while they are written.
 _ROOM = 500_000_000
 
 
-@dataclass(frozen=True)
-class Finding:
-    """The outcome of one check.
-
-    Attributes:
-        check: what was looked at.
-        state: ``note`` is something that is absent and need not be there.
-        text: what was found, and what to do about a problem; one line.
-    """
-
-    check: str
-    state: Literal["ok", "note", "problem"]
-    text: str
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The file to look at, instead of the machine."""
-    parser.add_argument("file", nargs="?", type=Path, help="an image file: say how it is read")
+    """The file or study to look at, instead of the machine."""
+    parser.add_argument(
+        "study",
+        nargs="?",
+        type=Path,
+        help="an image file or a study: say how it is read, what is odd about it, and whether a "
+        "test mask comes back from every format where it was",
+    )
     parser.add_argument("--frame", type=int, metavar="N", help="the frame of a multi-frame file")
+    parser.add_argument("--series", metavar="N", help="of a study with several")
 
 
 def run(args: argparse.Namespace) -> int:
     """Prints the findings; 1 if one of them is a problem.
 
     Raises:
-        ImageError: the file cannot be read as an image, or ``--frame`` came without a file.
+        EdgeSamError: the file or study cannot be read, or ``--frame`` came without one.
     """
-    if args.file is None and args.frame is not None:
-        raise ImageError("--frame needs the FILE whose frame is meant")
-    if args.file is not None:
-        _print_reading(args.file, frame=args.frame, as_json=args.json)
-        return 0
-    findings = list(_findings())
-    problems = [finding for finding in findings if finding.state == "problem"]
-    if args.json:
-        print(json.dumps({"ok": not problems, "findings": findings}, default=asdict))
-    else:
-        for finding in findings:
-            print(f"{finding.state:7}  {finding.check}: {finding.text}")
-        count = f"{len(problems)} problem{'s' if len(problems) > 1 else ''}"
-        print(f"\n{count} found." if problems else "\nNo problem found.")
-    return 1 if problems else 0
-
-
-def _print_reading(path: Path, *, frame: int | None, as_json: bool) -> None:
-    """Prints how a file is read. Of what it holds only the geometry and the mapping, no tags."""
-    from edgesam.formats import read
-
-    image = read(path, frame=frame)
-    rgb, mapping = image.to_rgb8()
-    height, width = rgb.shape[:2]
-    stored = f"{'x'.join(map(str, image.pixels.shape))} {image.pixels.dtype}"
-    if as_json:
-        print(json.dumps({"width": width, "height": height, "pixels": stored, "mapping": mapping}))
-    else:
-        print(f"size: {width} x {height} pixels (as stored: {stored})")
-        print(f"shown to a model as: {mapping}")
+    if args.study is None and (args.frame is not None or args.series is not None):
+        raise ImageError("--frame and --series need the FILE or STUDY that is meant")
+    if args.study is None:
+        return tell(_findings(), as_json=args.json)
+    facts, found = read_and_describe(args.study, args.frame, args.series)
+    return tell(found, as_json=args.json, **facts)
 
 
 def _findings() -> Iterator[Finding]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, cast, overload
 
 if TYPE_CHECKING:
@@ -11,9 +11,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from edgesam.image import Image
+    from edgesam.levels import Levels
     from edgesam.mask import Mask
     from edgesam.sam import Sam
-    from edgesam.window import Window
 
 
 @dataclass(frozen=True)
@@ -38,23 +38,33 @@ class Objects:
 def from_answers(masks: list[Mask], mapping: str) -> Objects:
     """One object for each prompt's answer; where several overlap the later one wins."""
     records = [
-        {"score": round(m.score, 4), "area": m.area, "box": m.box, "rle": m.to_rle()} for m in masks
+        {
+            "score": round(m.score, 4),
+            "area": m.area,
+            "box": m.box,
+            "measured": asdict(m.measured),
+            "rle": m.to_rle(),
+        }
+        for m in masks
     ]
-    told = [
-        f"object {number}: {mask.area} pixels in box {mask.box}, predicted IoU {mask.score:.3f}"
-        if mask.area
-        else f"object {number}: nothing was found here"
-        for number, mask in enumerate(masks, start=1)
-    ]
+    told = [_line(number, mask) for number, mask in enumerate(masks, start=1)]
     arrays = [mask.array for mask in masks]
     pixels = arrays[0] if len(arrays) == 1 else label_map(arrays, arrays[0].shape)
     return Objects(mapping, arrays, records, told, pixels)
 
 
+def _line(number: int, mask: Mask) -> str:
+    if not mask.area:
+        return f"object {number}: nothing was found here"
+    found = f"{mask.area} pixels in box {mask.box}, predicted IoU {mask.score:.3f}"
+    size = mask.measured if mask.area_mm2 is not None else mask.measured.spacing
+    return f"object {number}: {found}; {size}"
+
+
 def from_everywhere(
     sam: Sam,
     image: Image,
-    window: Window | None,
+    window: Levels | None,
     points_per_side: int,
     progress: Callable[[str], None],
 ) -> Objects:

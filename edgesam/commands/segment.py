@@ -7,25 +7,23 @@ import json
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
+from edgesam.commands import chosen, results
 from edgesam.commands.objects import Objects, from_answers, from_everywhere
 from edgesam.commands.progress import Progress
-from edgesam.errors import ImageError
 from edgesam.models import DEFAULT_MODEL, MODELS, MOST_THREADS
 
 if TYPE_CHECKING:
     from edgesam.image import Image
+    from edgesam.levels import Levels
     from edgesam.postprocess import Select
     from edgesam.prompt import Prompt
     from edgesam.sam import Sam
-    from edgesam.window import Window
 
 NAME = "segment"
 HELP = "segment objects in a picture from boxes or points, or everything in it"
 
-_MASK_SUFFIXES = (".png", ".tif", ".tiff")
 _SELECTIONS = ("single", "best", "stability", "0", "1", "2")  # of edgesam.postprocess, in words
 _POINTS_PER_SIDE = 32  # segment-anything's default
 _MOST_POINTS_PER_SIDE = 256
@@ -33,7 +31,7 @@ _MOST_POINTS_PER_SIDE = 256
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The picture, the prompts, where results go, and what runs."""
-    parser.add_argument("input", metavar="INPUT", type=Path, help="DICOM, PNG, JPEG or TIFF")
+    chosen.add_arguments(parser)
     parser.add_argument(
         "--model",
         default=DEFAULT_MODEL,
@@ -74,18 +72,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help=f"of that grid (default: {_POINTS_PER_SIDE})",
     )
-    parser.add_argument("--frame", type=int, metavar="N", help="of a multi-frame file, from 0")
-    parser.add_argument("--window", metavar="L,W|PRESET", help="grey levels: 40,400 or soft-tissue")
     parser.add_argument(
-        "-o",
-        "--out",
-        type=Path,
-        required=True,
-        metavar="OUT",
-        help="mask as .png or .tif: 0/255 for one object, labels 1..N for several (16 bits "
-        "above 255)",
+        "--window",
+        metavar="L,W|PRESET",
+        help="grey levels: 40,400, soft-tissue, mr, or three as red+green+blue",
     )
-    parser.add_argument("--overlay", type=Path, metavar="PNG", help="a picture to look at")
+    results.add_arguments(parser)
     parser.add_argument("--engine", default="auto", help="onnxruntime, or auto (default)")
     parser.add_argument("--device", default="auto", help="cpu, cuda, or auto (default)")
     parser.add_argument("--variant", default="auto", help="of the bundle, or auto (default)")
@@ -100,18 +92,22 @@ def run(args: argparse.Namespace) -> int:
         EdgeSamError: any step's own error; only an overlay's leaves a mask that was written.
     """
     _check_usage(args)
-    _check_outputs(args.input, args.out, args.overlay)
+    results.check(args)
 
     import edgesam
-    from edgesam.formats import write_mask, write_picture
+    from edgesam.formats import write_picture
+    from edgesam.formats.writing import check_source
+    from edgesam.levels import parse_levels
     from edgesam.overlay import draw_overlay
 
     prompts = _prompts(args.box, args.point)
-    window = None if args.window is None else edgesam.Window.parse(args.window)
+    window = None if args.window is None else parse_levels(args.window)
     times: dict[str, float] = {}
     with Progress(silent=args.json) as progress:
         with _timed("read", times):
-            image = edgesam.read(args.input, frame=args.frame)
+            picture = chosen.choose(args)
+            image = picture.image
+            check_source(args.out, args.kind, picture.source)
         with _timed("load", times):
             sam = edgesam.load(
                 args.model,
@@ -129,11 +125,13 @@ def run(args: argparse.Namespace) -> int:
             else:
                 found = _prompted(sam, image, window, prompts, args.select, progress, times)
         with _timed("write", times):
-            write_mask(args.out, found.pixels)
+            made_by = sam.provenance(found.mapping)
+            results.write_mask(args, found, picture, made_by, window)
             if args.overlay is not None:
                 progress("drawing the overlay")
                 rgb, _ = image.to_rgb8(window)
-                write_picture(args.overlay, draw_overlay(rgb, found.masks, prompts))
+                drawn = draw_overlay(rgb, found.masks, prompts, image.pixel_aspect)
+                write_picture(args.overlay, drawn)
     report = {
         "model": sam.model,
         "variant": sam.variant,
@@ -141,6 +139,7 @@ def run(args: argparse.Namespace) -> int:
         "passport": None if sam.passport is None else sam.passport["mask_iou"],
         "width": image.width,
         "height": image.height,
+        "picture": picture.told,
         "mapping": found.mapping,
         "mask": str(args.out),
         "overlay": None if args.overlay is None else str(args.overlay),
@@ -154,7 +153,7 @@ def run(args: argparse.Namespace) -> int:
 def _prompted(
     sam: Sam,
     image: Image,
-    window: Window | None,
+    window: Levels | None,
     prompts: list[Prompt],
     asked: str | None,
     progress: Progress,
@@ -174,6 +173,8 @@ def _prompted(
 
 def _tell(report: dict[str, Any], told: list[str]) -> None:
     """What a person wants to know, in a few lines."""
+    if report["picture"]:
+        print(f"picture: {report['picture']}")
     print(f"grey levels: {report['mapping']}")
     for line in told:
         print(line)
@@ -196,31 +197,17 @@ def _prompts(boxes: list[tuple[float, ...]], points: list[tuple[float, ...]]) ->
 
 def _check_usage(args: argparse.Namespace) -> None:
     """Ends with the usage if the options cannot be meant together."""
+    chosen.check_usage(args)
     if args.everything and (args.box or args.point or args.select):
         args.usage("--everything asks everywhere: leave out --box, --point and --select")
     if args.points_per_side and not args.everything:
         args.usage("--points-per-side is for --everything")
     if not (args.everything or args.box or args.point):
         args.usage("give a --box, a --point or --everything")
+    if args.name and (args.everything or len(args.name) != max(1, len(args.box))):
+        args.usage("give one --name for each object: each --box, or the one of the points")
     if len(args.box) > 1 and args.point:
         args.usage("several boxes are several objects: points are for one object")
-
-
-def _check_outputs(picture: Path, out: Path, overlay: Path | None) -> None:
-    """Refuse what could not be written before anything is computed."""
-    if out.suffix.lower() not in _MASK_SUFFIXES:
-        raise ImageError(f"cannot write {out}: a mask is written as {', '.join(_MASK_SUFFIXES)}")
-    if overlay is not None and overlay.suffix.lower() != ".png":
-        raise ImageError(f"cannot write {overlay}: an overlay is written as .png")
-    for path in filter(None, (out, overlay)):
-        if not path.absolute().parent.is_dir():
-            raise ImageError(f"cannot write {path}: the folder {path.parent} does not exist")
-        if path.is_dir():
-            raise ImageError(f"cannot write {path}: it is a folder; give a file name")
-        if path.exists() and picture.exists() and path.samefile(picture):
-            raise ImageError(f"cannot write {path}: it is the input; give another name")
-    if overlay is not None and out.absolute() == overlay.absolute():
-        raise ImageError(f"cannot write {overlay}: the mask goes there; give another name")
 
 
 @contextmanager

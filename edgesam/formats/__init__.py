@@ -1,110 +1,103 @@
-"""Reading pictures and writing masks, by content and by suffix; knows no model and no volume.
+"""Reading pictures, volumes and cines by content; writing masks by suffix. Knows no model.
 
-`read` looks at a file's first bytes, not at its name. DICOM and raster pictures are read; what
-holds a volume (NIfTI, NRRD) is recognised and refused.
+`read` looks at a file's first bytes, not at its name.
 """
 
 from __future__ import annotations
 
 import gzip
-import io
 import os
 import zlib
 from pathlib import Path
-from typing import Any
+from typing import overload
 
-import numpy as np
-import numpy.typing as npt
-
-from edgesam.atomic import write_atomic
+from edgesam.cine import Cine
 from edgesam.errors import ImageError
-from edgesam.formats.dicom import looks_like_dicom, read_dicom
+from edgesam.formats.dicom.dicomdir import is_dicomdir
+from edgesam.formats.dicom.reading import looks_like_dicom, read_dicom
+from edgesam.formats.dicom.study import read_study
+from edgesam.formats.nifti import looks_like_nifti, read_nifti
+from edgesam.formats.nrrd import looks_like_nrrd, read_nrrd
+from edgesam.formats.picture import write_mask, write_picture
 from edgesam.formats.raster import read_raster
+from edgesam.formats.writing import write
 from edgesam.image import Image
+from edgesam.origin import File
+from edgesam.volume import Volume
+
+__all__ = ["is_study", "read", "write", "write_mask", "write_picture"]
 
 # Enough for NIfTI-1's magic at byte 344 and NIfTI-2's header size.
 _HEAD = 544
+_ZIP = b"PK\x03\x04"
 
 
-def read(path: str | os.PathLike[str], *, frame: int | None = None) -> Image:
-    """The picture in a DICOM, PNG, JPEG, TIFF, BMP, GIF or WebP file.
+@overload
+def read(path: str | os.PathLike[str], *, frame: int, series: int | str | None = None) -> Image: ...
+@overload
+def read(
+    path: str | os.PathLike[str], *, frame: None = None, series: int | str | None = None
+) -> Image | Volume | Cine: ...
+def read(
+    path: str | os.PathLike[str], *, frame: int | None = None, series: int | str | None = None
+) -> Image | Volume | Cine:
+    """A picture, a volume or a cine, whichever is there.
+
+    Image: PNG, JPEG, TIFF, BMP, GIF, WebP, a DICOM file of one frame. Volume: a folder, DICOMDIR
+    or zip of DICOM slices, an enhanced multi-frame DICOM file, NIfTI, NRRD. Cine: a multi-frame
+    file without a place in the patient, as ultrasound, angiography, or a TIFF of several pages.
 
     Files are decoded one at a time: a call waits while another thread decodes. Python warnings
     that other threads raise meanwhile are not shown, as warning filters belong to the process.
 
     Args:
-        path: one file.
-        frame: counted from 0; needed where a file holds several.
+        path: a file or a folder.
+        frame: of a multi-frame file, from 0: read as a picture by itself.
+        series: which one, where a folder, DICOMDIR or zip holds several: its number in the list
+            that the error shows, or its SeriesInstanceUID.
+
+    Raises:
+        ImageError: the file cannot be read, or there is no such frame or series.
+        VolumeError: its slices make no volume; the message says why.
     """
     file = Path(path)
+    if is_study(file):
+        if frame is not None:
+            raise ImageError(
+                f"{file}: holds files, not frames; leave the frame out, or give a file"
+            )
+        return read_study(file, series=series)
     head = _head(file)
-    if _is_volume(head):
-        raise ImageError(
-            f"{file}: is a NIfTI or NRRD volume, and volumes are not read yet; "
-            "save a slice as PNG, TIFF or DICOM"
-        )
     if looks_like_dicom(head):
-        return read_dicom(file, frame=frame)
+        return read_dicom(File(file), frame=frame, series=series)
+    if series is not None:
+        raise ImageError(f"{file}: is one file; series are chosen from a folder, DICOMDIR or zip")
+    if looks_like_nifti(head) or looks_like_nrrd(head):
+        if frame is not None:
+            raise ImageError(f"{file}: is a volume, without frames; take a slice of it")
+        return read_nifti(file) if looks_like_nifti(head) else read_nrrd(file)
     return read_raster(file, frame=frame)
 
 
-def write_mask(path: str | os.PathLike[str], mask: npt.NDArray[Any]) -> None:
-    """Writes (H, W) booleans as 0/255, or a label map as it is, to PNG or TIFF by suffix.
+def is_study(path: Path) -> bool:
+    """Whether several files are meant: a folder, a DICOMDIR or a zip archive.
 
-    Labels are 0 to 65535 of any integer type: stored in 8 bits if they fit, else in 16.
+    Raises:
+        ImageError: there is nothing, or it cannot be opened.
     """
-    file = Path(path)
-    suffix = file.suffix.lower()
-    if suffix not in (".png", ".tif", ".tiff"):
-        raise ImageError(f"cannot write {file}: a mask is written as .png, .tif or .tiff")
-    if mask.ndim != 2 or mask.size == 0 or mask.dtype.kind not in "biu":
-        raise ImageError(
-            f"cannot write {file}: a mask must be (height, width) booleans or whole-numbered "
-            f"labels; found shape {mask.shape} of {mask.dtype}"
-        )
-    low, high = int(mask.min()), int(mask.max())
-    if low < 0 or high > 65535:
-        raise ImageError(f"cannot write {file}: labels must be 0 to 65535; found {low} to {high}")
-    if mask.dtype.kind == "b":
-        levels: npt.NDArray[Any] = mask.astype(np.uint8) * np.uint8(255)
-    else:
-        levels = mask.astype(np.uint8 if high <= 255 else np.uint16)
-    if suffix == ".png":
-        _write(file, levels, "PNG")
-    else:
-        _write(file, levels, "TIFF", compression="tiff_adobe_deflate")
-
-
-def write_picture(path: str | os.PathLike[str], rgb: npt.NDArray[np.uint8]) -> None:
-    """Writes (H, W, 3) uint8 to PNG."""
-    file = Path(path)
-    if file.suffix.lower() != ".png":
-        raise ImageError(f"cannot write {file}: a picture is written as .png")
-    if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.size == 0 or rgb.dtype != np.uint8:
-        raise ImageError(
-            f"cannot write {file}: a picture must be (height, width, 3) uint8; "
-            f"found shape {rgb.shape} of {rgb.dtype}"
-        )
-    _write(file, rgb, "PNG")
-
-
-def _write(file: Path, pixels: npt.NDArray[Any], kind: str, **options: Any) -> None:
-    from PIL import Image as Pillow
-
-    encoded = io.BytesIO()
-    Pillow.fromarray(np.ascontiguousarray(pixels)).save(encoded, kind, **options)
-    write_atomic(file, encoded.getvalue(), error=ImageError)
+    if path.is_dir():
+        return True
+    head = _head(path)
+    return head[:4] == _ZIP or is_dicomdir(head, path)
 
 
 def _head(file: Path) -> bytes:
     """The file's first bytes, unpacked if it is gzipped."""
-    if file.is_dir():
-        raise ImageError(f"{file}: is a folder; give one file in it")
     try:
         with file.open("rb") as stream:
             head = stream.read(_HEAD)
     except FileNotFoundError:
-        raise ImageError(f"{file}: no such file") from None
+        raise ImageError(f"{file}: no such file or folder") from None
     except OSError as error:
         raise ImageError(f"{file}: cannot be opened: {error.strerror}") from error
     if not head:
@@ -116,13 +109,6 @@ def _head(file: Path) -> bytes:
             head = unpacked.read(_HEAD)
     except (OSError, EOFError, zlib.error):
         raise ImageError(f"{file}: is a damaged gzip file; get a fresh copy") from None
-    if not _is_volume(head):
-        raise ImageError(f"{file}: is gzipped; unpack it first")
+    if not looks_like_nifti(head):
+        raise ImageError(f"{file}: is gzipped and not NIfTI; unpack it first")
     return head
-
-
-def _is_volume(head: bytes) -> bool:
-    """NIfTI-1 (single file or header), NIfTI-2, Analyze's sibling header, or NRRD."""
-    nifti1 = head[344:348] in (b"n+1\0", b"ni1\0")
-    nifti2 = head[4:8] in (b"n+2\0", b"ni2\0")
-    return nifti1 or nifti2 or head[:4] == b"NRRD"

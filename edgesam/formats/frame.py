@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from edgesam.errors import ImageError
+from edgesam.origin import File
 
 
-def choose_frame(frame: int | None, count: int, path: Path) -> int:
+def choose_frame(frame: int | None, count: int, path: Path | File) -> int:
     """The frame to read, counted from 0 as numpy does; None is enough where there is only one."""
     if frame is None:
         if count == 1:

@@ -9,16 +9,20 @@ from __future__ import annotations
 
 import logging
 import sys
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
+from edgesam.cine import Cine
 from edgesam.errors import ImageError
 from edgesam.formats.frame import choose_frame
 from edgesam.formats.quiet import quiet
 from edgesam.image import Image
+from edgesam.origin import File, Origin, Part
+from edgesam.place import Place
 
 if TYPE_CHECKING:
     from PIL.Image import Image as Picture
@@ -36,17 +40,39 @@ _NATIVE = {"F;32BF": "F;32NF", "I;32BS": "I;32NS", "I;16BS": "I;16NS"}
 _log = logging.getLogger("edgesam")
 
 
-def read_raster(path: Path, *, frame: int | None = None) -> Image:
+def read_raster(path: Path, *, frame: int | None = None) -> Image | Cine:
     """The picture at ``path``, or its ``frame`` (from 0) if it has several, pixels as stored.
 
-    Palettes become RGB, 1-bit pixels 0 and 255, CMYK and other colour spaces RGB; alpha is
-    dropped. An orientation tag is not applied, as prompts are given in stored pixels.
+    Several frames or pages are a cine if none of them is asked for. Palettes become RGB, 1-bit
+    pixels 0 and 255, CMYK and other colour spaces RGB; alpha is dropped. An orientation tag is not
+    applied, as prompts are given in stored pixels.
+
+    Raises:
+        ImageError: it cannot be read, or has pages of several sizes, one of which must be chosen.
     """
     with quiet("PIL"):
         return _read_or_explain(path, frame)
 
 
-def _read_or_explain(path: Path, frame: int | None) -> Image:
+@dataclass(frozen=True)
+class Pages:
+    """The frames or pages of one file, each decoded when it is asked for."""
+
+    path: Path
+    count: int
+
+    def __len__(self) -> int:
+        return self.count
+
+    def image(self, index: int) -> Image:
+        """One of them, with its place in the file."""
+        with quiet("PIL"):
+            page = _read_or_explain(self.path, index)
+        assert isinstance(page, Image)
+        return replace(page, place=Place(frame=index))
+
+
+def _read_or_explain(path: Path, frame: int | None) -> Image | Cine:
     from PIL import Image as Pillow
     from PIL import UnidentifiedImageError
 
@@ -75,10 +101,12 @@ def _read_or_explain(path: Path, frame: int | None) -> Image:
         ) from None  # messages may quote what a tag holds
 
 
-def _read(path: Path, stream: BinaryIO, frame: int | None) -> Image:
+def _read(path: Path, stream: BinaryIO, frame: int | None) -> Image | Cine:
     picture = _open(stream, 0)
     # A phone's JPEG may carry previews behind the picture: that is MPO, and the first is meant.
     count = 1 if picture.format == "MPO" else int(getattr(picture, "n_frames", 1))
+    if frame is None and count > 1:
+        return _cine(path, picture, count)
     index = choose_frame(frame, count, path)
     picture = _open(stream, index)
     tags: Any = getattr(picture, "tag_v2", {})
@@ -101,7 +129,24 @@ def _read(path: Path, stream: BinaryIO, frame: int | None) -> Image:
             "in its pixels as stored, and viewers may show it turned",
             orientation,
         )
-    return Image(Image.from_array(pixels).pixels, inverted=inverted)
+    origin = Origin("raster", (Part(File(path), index),))
+    return Image(Image.from_array(pixels).pixels, inverted=inverted, origin=origin)
+
+
+def _cine(path: Path, picture: ImageFile, count: int) -> Cine:
+    sizes = set()
+    for index in range(count):
+        picture.seek(index)
+        sizes.add(picture.size)
+    if len(sizes) > 1:
+        raise ImageError(
+            f"{path}: has {count} pages of different sizes; choose one with --frame 0..{count - 1}"
+        )
+    ((width, height),) = sizes
+    duration = float(picture.info.get("duration") or 0)
+    parts = tuple(Part(File(path), index) for index in range(count))
+    pace = duration if duration > 0 else None
+    return Cine(Pages(path, count), height, width, pace, origin=Origin("raster", parts))
 
 
 def _open(stream: BinaryIO, index: int) -> ImageFile:

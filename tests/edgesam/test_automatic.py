@@ -195,7 +195,7 @@ class TestWhatIsFound:
         expected = masks(everything(sam, grey, points_per_side=8))
         seen: list[NDArray[Any]] = []
         embed = sam.embed
-        monkeypatch.setattr(sam, "embed", lambda pixels: seen.append(pixels) or embed(pixels))
+        monkeypatch.setattr(sam, "embed", lambda image: seen.append(image.pixels) or embed(image))
         deep = grey.astype(np.int16) * 4 - 1000
         window = Window(level=-1000 + 510, width=1020)
         for image, by in ((np.stack([grey] * 3, axis=2), None), (deep, window)):

@@ -221,7 +221,7 @@ class TestFile:
         Pillow.new("L", (30, 20)).save(tmp_path / "a.png")
         assert main(["doctor", str(tmp_path / "a.png")]) == 0
         shown = capsys.readouterr().out
-        assert "size: 30 x 20 pixels (as stored: 20x30 uint8)" in shown
+        assert "picture: 30 x 20 pixels (as stored: 20x30 uint8)" in shown
         assert "shown to a model as: as stored" in shown
 
     def test_a_patient_stays_unnamed(self, tmp_path: Path, capsys: Capture) -> None:
@@ -230,7 +230,14 @@ class TestFile:
         assert main(["doctor", str(file), "-v"]) == 0
         assert main(["doctor", str(file), "--json"]) == 0
         shown = capsys.readouterr()
-        assert json.loads(shown.out.splitlines()[-1]) == {
+        report = json.loads(shown.out.splitlines()[-1])
+        assert [f["check"] for f in report.pop("findings")] == [
+            "picture",
+            "pixel size",
+            "grey levels",
+        ]
+        assert report == {
+            "ok": True,
             "width": 30,
             "height": 20,
             "pixels": "20x30 uint16",
@@ -245,7 +252,7 @@ class TestFile:
 
     def test_a_frame_of_nothing(self, capsys: Capture) -> None:
         assert main(["doctor", "--frame", "3"]) == 1
-        assert "--frame needs the FILE" in capsys.readouterr().err
+        assert "--frame and --series need the FILE" in capsys.readouterr().err
 
 
 def write_dicom(file: Path) -> None:

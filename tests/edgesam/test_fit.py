@@ -85,6 +85,52 @@ def test_long_side_scales_both_axes_alike() -> None:
     assert Fit.letterbox(333, 512, 256).scale_x != Fit.letterbox(333, 512, 256).scale_y
 
 
+class TestPixelAspect:
+    @settings(deadline=None)
+    @given(sides, sides, squares, st.booleans())
+    def test_square_pixels_change_nothing(
+        self, height: int, width: int, square: int, per_axis: bool
+    ) -> None:
+        plain = Fit.letterbox(height, width, square, per_axis=per_axis)
+        assert Fit.letterbox(height, width, square, per_axis=per_axis, pixel_aspect=1.0) == plain
+
+    @pytest.mark.parametrize(
+        ("height", "width", "aspect", "expected"),
+        [
+            (40, 512, 5.0, (400, 1024)),  # 200 by 512 square ones
+            (40, 200, 10.0, (1024, 512)),  # the shorter side in pixels is the longer in millimetres
+            (300, 60, 0.2, (1024, 1024)),
+        ],
+    )
+    def test_the_square_s_pixels_are_square(
+        self, height: int, width: int, aspect: float, expected: tuple[int, int]
+    ) -> None:
+        fit = Fit.letterbox(height, width, 1024, pixel_aspect=aspect)
+        assert (fit.resized_height, fit.resized_width) == expected
+        assert fit.scale_y / fit.scale_x == pytest.approx(aspect, rel=1e-2)
+        assert (fit.height, fit.width) == (height, width)
+
+    def test_the_long_side_s_scale_goes_by_millimetres(self) -> None:
+        fit = Fit.letterbox(40, 512, 256, per_axis=False, pixel_aspect=5.0)
+        assert (fit.scale_x, fit.scale_y) == (0.5, 2.5)
+
+    @settings(deadline=None)
+    @given(sides, sides, squares, st.booleans(), st.floats(0.05, 20), st.data())
+    def test_points_return(
+        self,
+        height: int,
+        width: int,
+        square: int,
+        per_axis: bool,
+        aspect: float,
+        data: st.DataObject,
+    ) -> None:
+        fit = Fit.letterbox(height, width, square, per_axis=per_axis, pixel_aspect=aspect)
+        point = [data.draw(st.floats(0, width)), data.draw(st.floats(0, height))]
+        np.testing.assert_allclose(fit.to_picture(fit.to_square(point)), point, atol=1e-9)
+        assert max(fit.resized_height, fit.resized_width) == square
+
+
 def test_x_is_the_first_coordinate() -> None:
     fit = Fit.letterbox(1, 1000, 256)  # very different scales
     assert fit.to_square((1000, 0)).tolist() == [256, 0]

@@ -83,3 +83,17 @@ def test_the_input_is_not_changed() -> None:
     draw_overlay(picture, [mask], [Prompt.box(1, 1, 9, 9)])
     assert not picture.any()
     assert mask.all()
+
+
+@pytest.mark.parametrize(("aspect", "size"), [(2.5, (500, 600)), (0.5, (200, 1200))])
+def test_pixels_are_drawn_square(aspect: float, size: tuple[int, int]) -> None:
+    rgb = np.zeros((200, 600, 3), np.uint8)
+    mask = np.zeros((200, 600), np.bool_)
+    mask[100:150, 300:400] = True
+    drawn = draw_overlay(rgb, [mask], [], aspect)
+    assert drawn.shape == (*size, 3)
+    rows, columns = np.nonzero(drawn.any(axis=2))
+    height, width = size
+    assert rows.min() == height // 2
+    assert rows.max() == 3 * height // 4 - 1
+    assert (columns.min(), columns.max()) == (width // 2, 2 * width // 3 - 1)

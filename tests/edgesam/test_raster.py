@@ -19,8 +19,9 @@ import numpy.typing as npt
 import PIL.Image
 import pytest
 
+from edgesam.cine import Cine
 from edgesam.commands import main
-from edgesam.errors import ImageError
+from edgesam.errors import EdgeSamError, ImageError
 from edgesam.formats import read, write_mask, write_picture
 
 Pixels = npt.NDArray[Any]
@@ -308,8 +309,11 @@ def test_long_thin_pictures(tmp_path: Path, size: tuple[int, int]) -> None:
 def test_frames(tmp_path: Path) -> None:
     pages = [PIL.Image.fromarray(np.full((4, 5), v, np.uint16)) for v in (10, 20, 3000)]
     path = put(tmp_path, saved(pages[0], "TIFF", save_all=True, append_images=pages[1:]))
-    with pytest.raises(ImageError, match=r"has 3 frames; choose one with --frame 0\.\.2"):
-        read(path)
+    cine = read(path)
+    assert isinstance(cine, Cine)
+    assert (len(cine), cine.height, cine.width, cine.milliseconds) == (3, 4, 5, None)
+    assert [int(page.pixels[0, 0]) for page in cine] == [10, 20, 3000]
+    assert cine.frame(2).place.frame == 2
     assert [int(read(path, frame=k).pixels[0, 0]) for k in range(3)] == [10, 20, 3000]
     for frame in (3, -1):
         with pytest.raises(ImageError, match=rf"no frame {frame}; it has 3 frames, 0\.\.2"):
@@ -322,9 +326,12 @@ def test_frames(tmp_path: Path) -> None:
 
 def test_animated_gif(tmp_path: Path) -> None:
     frames = [PIL.Image.new("RGB", (4, 4), colour) for colour in ("red", "lime")]
-    path = put(tmp_path, saved(frames[0], "GIF", save_all=True, append_images=frames[1:]))
-    with pytest.raises(ImageError, match="has 2 frames"):
-        read(path)
+    more = {"save_all": True, "append_images": frames[1:], "duration": 40}
+    path = put(tmp_path, saved(frames[0], "GIF", **more))
+    cine = read(path)
+    assert isinstance(cine, Cine)
+    assert (len(cine), cine.milliseconds) == (2, 40)
+    assert cine.frame(1).pixels[0, 0].tolist() == [0, 255, 0]
     assert read(path, frame=1).pixels[0, 0].tolist() == [0, 255, 0]
 
 
@@ -364,7 +371,7 @@ def test_damaged_bytes_never_escape_as_another_error(tmp_path: Path) -> None:
 def test_what_is_not_a_picture(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match="no such file"):
         read(tmp_path / "missing.png")
-    with pytest.raises(ImageError, match="is a folder"):
+    with pytest.raises(ImageError, match="holds no file; give the folder with the images"):
         read(tmp_path)
     with pytest.raises(ImageError, match="is empty"):
         read(put(tmp_path, b"", "empty.png"))
@@ -385,10 +392,20 @@ def test_what_is_not_a_picture(tmp_path: Path) -> None:
     ],
     ids=["nifti1", "nifti2", "nrrd"],
 )
-def test_volumes_are_not_read_yet(tmp_path: Path, head: bytes) -> None:
+def test_a_volume_s_header_alone_is_no_picture(tmp_path: Path, head: bytes) -> None:
     for data in (head, gzip.compress(head)):
-        with pytest.raises(ImageError, match="volumes are not read yet"):
+        with pytest.raises(EdgeSamError) as caught:
             read(put(tmp_path, data))
+        assert "\n" not in str(caught.value)
+        assert "neither DICOM nor" not in str(caught.value)  # it was taken for a volume
+
+
+def test_pages_of_several_sizes(tmp_path: Path) -> None:
+    pages = [PIL.Image.new("L", size) for size in ((4, 5), (6, 5))]
+    path = put(tmp_path, saved(pages[0], "TIFF", save_all=True, append_images=pages[1:]))
+    with pytest.raises(ImageError, match=r"2 pages of different sizes; choose one with --frame"):
+        read(path)
+    assert read(path, frame=1).width == 6
 
 
 def plant(data: bytes, place: int, secret: bytes) -> bytes:

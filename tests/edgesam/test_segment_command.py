@@ -576,7 +576,7 @@ class TestPlaces:
         assert segment("--box", "1,2,3,4", "--overlay", missing / "o.png") == 1
         assert f"the folder {missing} does not exist" in capsys.readouterr().err
 
-    @pytest.mark.parametrize("name", ["mask.jpg", "mask.dcm", "mask", "mask.png.bak"])
+    @pytest.mark.parametrize("name", ["mask.jpg", "mask", "mask.png.bak"])
     def test_a_suffix_that_is_not_written(
         self,
         segment: Segment,

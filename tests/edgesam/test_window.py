@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from edgesam.errors import ImageError
-from edgesam.window import PRESETS, Window
+from edgesam.presets import PRESETS
+from edgesam.window import Window
 
 
 def dicom(x: float, window: Window) -> int:

@@ -1,191 +1,127 @@
-"""Reads one frame of a DICOM object as an `Image`; knows no series, no geometry, no patient.
+"""Opens a DICOM file, or a series of them, as what it is: a picture, a volume or a cine.
 
-Messages name the file, the SOP class and the transfer syntax, never another value of the header.
+Which slices belong together is known elsewhere (:mod:`edgesam.formats.dicom.series`).
 """
 
 from __future__ import annotations
 
-import struct
+import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import numpy.typing as npt
-
-from edgesam.errors import ImageError
-from edgesam.formats.dicom_lut import apply_modality, apply_palette, default_voi
+from edgesam.cine import Cine
+from edgesam.errors import VolumeError
+from edgesam.formats.dicom.cine import DicomFrames, milliseconds
+from edgesam.formats.dicom.geometry import stacked_affine
+from edgesam.formats.dicom.header import frame_count, image_header, looks_like_dicom
+from edgesam.formats.dicom.image import image_of, is_mosaic
+from edgesam.formats.dicom.series import (
+    MOSAIC,
+    Series,
+    choose_series,
+    sort_series,
+    stack_of_series,
+)
+from edgesam.formats.dicom.slice import slices_of
+from edgesam.formats.dicom.voxels import DicomVoxels
 from edgesam.formats.frame import choose_frame
 from edgesam.formats.quiet import quiet
 from edgesam.image import Image
+from edgesam.origin import File, Origin, Part
+from edgesam.volume import Volume
 
-if TYPE_CHECKING:
-    from pydicom import Dataset
-    from pydicom.uid import UID
+__all__ = ["looks_like_dicom", "open_series", "read_dicom"]
 
-# Segmentation, Surface Segmentation and Label Map Segmentation Storage, PS3.4 B.5.
-_SEGMENTATIONS = {f"1.2.840.10008.5.1.4.1.1.66.{n}" for n in (4, 5, 7)}
-_GREY = ("MONOCHROME1", "MONOCHROME2")
-# What pydicom hands out as RGB, and RGB itself: PS3.3 C.7.6.3.1.2.
-_COLOUR = ("RGB", "YBR_FULL", "YBR_FULL_422", "YBR_ICT", "YBR_RCT")
+_log = logging.getLogger("edgesam")
 
 
-def looks_like_dicom(head: bytes) -> bool:
-    """Whether a file's first 132 bytes are DICOM: with the preamble, or a data set without it."""
-    if head[128:132] == b"DICM":
-        return True
-    if len(head) < 8:
-        return False
-    for order in "<>":
-        group, element, length = struct.unpack(f"{order}HHL", head[:8])
-        # A bare data set opens with file meta (0002,00xx) or identification (0008,00xx) elements,
-        # each with an explicit type of two capitals or else a length.
-        if group in (0x0002, 0x0008) and element <= 0x0020:
-            kind = head[4:6]
-            return (kind.isalpha() and kind.isupper()) or length < 1 << 16
-    return False
-
-
-def read_dicom(path: Path, *, frame: int | None = None) -> Image:
-    """The picture in a DICOM file, or its ``frame`` (from 0, as numpy counts) if it has several.
+def read_dicom(
+    file: File | Path, *, frame: int | None = None, series: int | str | None = None
+) -> Image | Volume | Cine:
+    """What a DICOM file holds.
 
     Grey pixels are in the modality's units, with the file's own window or VOI LUT beside them;
-    PALETTE COLOR and YBR become RGB. Only the wanted frame is decoded.
+    PALETTE COLOR and YBR become RGB. Only what is asked for is decoded.
+
+    Args:
+        file: one file, or one inside an archive.
+        frame: from 0: that one as a picture by itself.
+        series: of a multi-frame file with several stacks of slices: its number in the list that
+            the error shows.
+
+    Returns:
+        An image of a file of one frame; a volume where several frames have their places in the
+        patient (enhanced CT and MR, PS3.3 C.7.6.16); else a cine.
+
+    Raises:
+        ImageError: it is no image, is damaged, cannot be decoded, or has no such frame.
+        VolumeError: its frames make no volume, or several.
     """
+    source = File(file) if isinstance(file, Path) else file
     with quiet("pydicom"):
-        header = _header(path)
-        try:
-            index = choose_frame(frame, int(header.get("NumberOfFrames") or 1), path)
-            interpretation = str(header.get("PhotometricInterpretation", ""))
-            bits = int(header.BitsAllocated)
-            modality = str(header.get("Modality") or "") or None
-        except (AttributeError, TypeError, ValueError):
-            raise _damaged(path, "its description of the pixels cannot be read") from None
-        if interpretation not in (*_GREY, *_COLOUR, "PALETTE COLOR"):
-            raise ImageError(f"{path}: its photometric interpretation is not supported")
-        stored = _decode(path, header, index)
-        try:
-            if interpretation in _COLOUR:
-                return Image(stored, modality=modality)
-            if interpretation == "PALETTE COLOR":
-                return Image(apply_palette(stored, header), modality=modality)
-            if bits == 1:
-                stored = stored * np.uint8(255)
-            pixels = apply_modality(stored, header, index)
-            voi = default_voi(header, index, pixels)
-        except ImageError as error:
-            raise ImageError(f"{path}: {error}") from None
-        except Exception:  # not chained: pydicom's messages quote values
-            raise _damaged(path, "its lookup tables or window cannot be read") from None
-    return Image(pixels, voi, inverted=interpretation == "MONOCHROME1", modality=modality)
+        header = image_header(source)
+        count = frame_count(source, header.dataset)
+        if frame is not None or count == 1:
+            part = Part(source, choose_frame(frame, count, source))
+            image = image_of(part, header)
+            if is_mosaic(header.dataset):
+                _log.warning("%s: %s", source, MOSAIC)
+            return image
+        found = sort_series(Path(str(source)), slices_of(source, header.dataset))
+    return open_series(choose_series(Path(str(source)), found, series))
 
 
-def _header(path: Path) -> Dataset:
-    """Everything before the pixels of an object that has some."""
-    from pydicom import dcmread
-    from pydicom.uid import UID
+def open_series(series: Series) -> Image | Volume | Cine:
+    """A series as what it is; of a volume or cine nothing is decoded yet.
 
-    try:
-        header = dcmread(path, stop_before_pixels=True, force=True)
-        kind = UID(str(header.get("SOPClassUID", "")))
-        rows, columns = int(header.get("Rows") or 0), int(header.get("Columns") or 0)
-        segmentation = kind in _SEGMENTATIONS or header.get("Modality") == "SEG"
-    except Exception:  # not chained: pydicom's messages quote values
-        raise _damaged(path, "its header cannot be read") from None
-    if segmentation:
-        raise ImageError(
-            f"{path}: is a DICOM segmentation (SEG), not an image; give the images it was drawn on"
+    Raises:
+        ImageError: a picture that cannot be decoded, or a file that is damaged.
+        VolumeError: slices that make no volume; one line with all reasons.
+    """
+    for note in series.notes:
+        _log.warning("%s: %s", series.path, note)
+    first = series.slices[0]
+    files = {piece.part.file for piece in series.slices}
+    with quiet("pydicom"):
+        if series.kind == "image":
+            return image_of(first.part, image_header(first.part.file))
+        one = image_header(first.part.file) if len(files) == 1 else None
+        if series.kind == "volume":
+            return _volume(series, DicomVoxels(series.slices, one))
+        parts = tuple(
+            Part(piece.part.file, piece.part.frame + further)
+            for piece in series.slices
+            for further in range(piece.frames)
         )
-    if "Rows" not in header and "Columns" not in header:
-        name = kind.name if kind.is_valid else "of an unknown class"
-        raise ImageError(f"{path}: this DICOM object ({name}) holds no image")
-    if rows < 1 or columns < 1:
-        raise ImageError(f"{path}: the image has no pixels: {rows} rows of {columns}")
-    return header
-
-
-def _decode(path: Path, header: Dataset, index: int) -> npt.NDArray[Any]:
-    """The stored values of one frame: (H, W) or (H, W, 3) RGB."""
-    from pydicom import dcmread
-    from pydicom.pixels.decoders.base import get_decoder
-    from pydicom.pixels.utils import pixel_array
-    from pydicom.uid import (
-        UID,
-        DeflatedExplicitVRLittleEndian,
-        JPEGBaseline8Bit,
-        JPEGExtended12Bit,
+        pace = milliseconds(one.dataset, first.part.file) if one is not None else None
+    return Cine(
+        DicomFrames(parts, one),
+        height=first.size[0],
+        width=first.size[1],
+        milliseconds=pace,
+        modality=series.modality,
+        origin=Origin("dicom", parts),
     )
 
-    try:
-        declared = UID(str(header.file_meta.get("TransferSyntaxUID") or ""))
-        syntax = declared or _native_syntax(header)
-        eight_bit = header.get("BitsStored") == 8
-    except Exception:  # not chained: pydicom's messages quote values
-        raise _damaged(path, "its description of the pixels cannot be read") from None
-    if not syntax.is_valid:
-        raise _damaged(path, "its transfer syntax is not a UID")
-    try:
-        decoder = get_decoder(syntax)
-    except NotImplementedError:
-        raise ImageError(
-            f"{path}: its pixels are in {syntax.name}, which edgesam does not read; "
-            "convert it to an uncompressed or JPEG 2000 file"
-        ) from None
-    twelve_bit = syntax == JPEGExtended12Bit and not eight_bit  # not gdcm's either
-    wants_codecs = not twelve_bit and any("gdcm" in need for need in decoder.missing_dependencies)
-    if not decoder.is_available:
-        raise _undecodable(path, syntax, wants_codecs)
-    # Lossy JPEG differs a little between decoders: the one that is always installed decides.
-    plugin = "pillow" if syntax == JPEGBaseline8Bit else ""
-    streamable = declared and syntax != DeflatedExplicitVRLittleEndian
-    try:
-        if streamable and header.original_encoding == (
-            syntax.is_implicit_VR,
-            syntax.is_little_endian,
-        ):
-            stored = pixel_array(path, index=index, decoding_plugin=plugin)
-            return _native_order(stored)
-        whole = dcmread(path, force=True)
-        whole.file_meta.TransferSyntaxUID = syntax
-        return _native_order(pixel_array(whole, index=index, decoding_plugin=plugin))
-    except MemoryError:
-        raise ImageError(f"{path}: does not fit into memory") from None
-    except Exception:  # decoders raise nearly anything on damaged pixels, and quote values
-        if (wants_codecs and not plugin) or twelve_bit:
-            raise _undecodable(path, syntax, wants_codecs) from None
-        raise _damaged(
-            path, f"its pixels ({syntax.name}) cannot be decoded or are missing"
-        ) from None
 
-
-def _native_order(stored: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    return stored.astype(stored.dtype.newbyteorder("="), copy=False)
-
-
-def _native_syntax(header: Dataset) -> UID:
-    """The uncompressed syntax that a header without a declared one was read in."""
-    from pydicom.uid import (
-        ExplicitVRBigEndian,
-        ExplicitVRLittleEndian,
-        ImplicitVRLittleEndian,
-    )
-
-    implicit, little = header.original_encoding
-    if implicit:
-        return ImplicitVRLittleEndian
-    return ExplicitVRLittleEndian if little else ExplicitVRBigEndian
-
-
-def _undecodable(path: Path, syntax: UID, wants_codecs: bool) -> ImageError:
-    if wants_codecs:
-        return ImageError(
-            f"{path}: no installed decoder reads its pixels ({syntax.name}), or they are damaged; "
-            'try: pip install "edgesam[codecs]"'
+def _volume(series: Series, voxels: DicomVoxels) -> Volume:
+    stack = stack_of_series(series)
+    if stack is None or stack.faults:
+        reasons = "; ".join(stack.faults if stack else ())
+        raise VolumeError(f"{series.path}: makes no volume: {reasons} (slices counted from 0)")
+    if stack.tilt:
+        _log.warning(
+            "%s: gantry tilt of %.2f degrees: the affine is sheared", series.path, stack.tilt
         )
-    return ImageError(
-        f"{path}: edgesam has no decoder for its pixels ({syntax.name}), or they are damaged; "
-        "convert it to an uncompressed or JPEG 2000 file"
+    first = series.slices[0]
+    if first.grid.source is None:
+        _log.warning("%s: no pixel spacing: the affine counts voxels", series.path)
+    return Volume(
+        voxels,
+        stacked_affine(first.grid, stack.step),
+        stacked=0,
+        as_stored=True,
+        spacing_source=first.grid.source,
+        inverted=first.inverted,
+        modality=series.modality,
+        origin=Origin("dicom", tuple(piece.part for piece in series.slices)),
     )
-
-
-def _damaged(path: Path, what: str) -> ImageError:
-    return ImageError(f"{path}: damaged or not DICOM: {what}; get a fresh copy")

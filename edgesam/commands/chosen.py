@@ -1,0 +1,108 @@
+"""Which picture of a file or study ``edgesam segment`` means; decodes it, and computes nothing."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from edgesam.errors import ImageError
+
+if TYPE_CHECKING:
+    from edgesam.cine import Cine
+    from edgesam.image import Image
+    from edgesam.labels import Source
+    from edgesam.volume import Axis, Volume
+
+AXES = ("axial", "coronal", "sagittal")
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """One picture, and what it is of.
+
+    Attributes:
+        image: the picture.
+        source: the volume or cine that it belongs to, or the picture itself.
+        told: where it is, in words.
+    """
+
+    image: Image
+    source: Source
+    told: str
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What to segment."""
+    parser.add_argument(
+        "input",
+        metavar="INPUT",
+        type=Path,
+        help="a DICOM file, folder, DICOMDIR or zip, NIfTI, NRRD, PNG, JPEG or TIFF",
+    )
+    parser.add_argument(
+        "--series", metavar="N", help="of a folder with several: its number, or SeriesInstanceUID"
+    )
+    parser.add_argument("--slice", type=int, metavar="Z", help="of a volume, from 0")
+    parser.add_argument(
+        "--axis", choices=AXES, help="across which slices are taken (default: as acquired, axial)"
+    )
+    parser.add_argument("--frame", type=int, metavar="N", help="of a multi-frame file, from 0")
+
+
+def check_usage(args: argparse.Namespace) -> None:
+    """Ends with the usage if the options cannot be meant together."""
+    if args.slice is not None and args.frame is not None:
+        args.usage("a --slice is of a volume, a --frame of a multi-frame file: give one of them")
+    if args.axis is not None and args.slice is None:
+        args.usage("--axis needs the --slice across it")
+
+
+def choose(args: argparse.Namespace) -> Chosen:
+    """Reads, and takes the slice or frame that is meant.
+
+    Raises:
+        EdgeSamError: it cannot be read, or there is no such slice or frame, or several.
+    """
+    import edgesam
+
+    series = int(args.series) if args.series and args.series.isdecimal() else args.series
+    found = edgesam.read(args.input, series=series)
+    if isinstance(found, edgesam.Volume):
+        return _of_volume(args, found)
+    if args.slice is not None:
+        raise ImageError(f"{args.input}: is not a volume: leave --slice out")
+    if isinstance(found, edgesam.Cine):
+        return _of_cine(args, found)
+    if args.frame not in (None, 0):
+        raise ImageError(f"{args.input}: has no frame {args.frame}; it has one frame, number 0")
+    return Chosen(found, found, "")
+
+
+def _of_volume(args: argparse.Namespace, volume: Volume) -> Chosen:
+    axis = cast("Axis | None", args.axis)
+    if args.frame is not None:
+        import edgesam
+
+        image = edgesam.read(args.input, frame=args.frame)
+        return Chosen(image, image, f"frame {args.frame}")
+    if args.slice is None and volume.count(axis) > 1:
+        last = volume.count() - 1
+        raise ImageError(f"{args.input}: {volume}: choose a slice with --slice 0..{last}")
+    index = args.slice or 0
+    across = f" ({axis})" if axis else ""
+    return Chosen(
+        volume.slice(index, axis=axis),
+        volume,
+        f"slice {index}{across} of {volume}",
+    )
+
+
+def _of_cine(args: argparse.Namespace, cine: Cine) -> Chosen:
+    if args.frame is None and len(cine) > 1:
+        raise ImageError(
+            f"{args.input}: has {len(cine)} frames; choose one with --frame 0..{len(cine) - 1}"
+        )
+    index = args.frame or 0
+    return Chosen(cine.frame(index), cine, f"frame {index} of {cine}")

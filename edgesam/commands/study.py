@@ -1,0 +1,138 @@
+"""How ``edgesam doctor`` looks at a file or a study: how it is read, what is odd, what comes back.
+
+Of what the files hold only geometry, grey levels and faults are told, no tags.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edgesam.commands.findings import Finding
+from edgesam.errors import EdgeSamError
+
+if TYPE_CHECKING:
+    from edgesam.cine import Cine
+    from edgesam.image import Image
+    from edgesam.volume import Volume
+
+
+def read_and_describe(
+    path: Path, frame: int | None, series: str | None
+) -> tuple[dict[str, Any], Iterator[Finding]]:
+    """What a program wants to know of a picture, and findings for everybody.
+
+    Raises:
+        EdgeSamError: it is one file, and cannot be read.
+    """
+    from edgesam.formats import is_study, read
+
+    if is_study(path):
+        return {}, _study(path, series)
+    found = read(path, frame=frame)
+    return _facts(found), _findings(found)
+
+
+def _study(path: Path, wanted: str | None) -> Iterator[Finding]:
+    """Each series; of those that are asked for, or the only one, also what writers make of it."""
+    from edgesam.formats.dicom.problems import problems
+    from edgesam.formats.dicom.reading import open_series
+    from edgesam.formats.dicom.series import choose_series
+    from edgesam.formats.dicom.study import find_series
+
+    found = find_series(path)
+    chosen = found if wanted is None else [choose_series(path, found, wanted)]
+    for series in chosen:
+        yield Finding("series", "ok", str(series))
+        for sentence in problems(series):
+            yield Finding(f"series {series.number}", "note", sentence)
+        try:
+            with _silence():  # what it would warn of has just been told
+                opened = open_series(series)
+        except EdgeSamError as error:
+            yield Finding(f"series {series.number}", "problem", str(error))
+            continue
+        if len(chosen) == 1:
+            yield from _findings(opened)
+    if len(chosen) > 1:
+        yield Finding("series", "note", "choose one with --series N to see it read and written")
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    log = logging.getLogger("edgesam")
+
+    def below_warnings(record: logging.LogRecord) -> bool:
+        return record.levelno < logging.WARNING
+
+    log.addFilter(below_warnings)
+    try:
+        yield
+    finally:
+        log.removeFilter(below_warnings)
+
+
+def _findings(found: Image | Volume | Cine) -> Iterator[Finding]:
+    """What was read, how a model would see it, and the test mask's way through the writers."""
+    from edgesam.image import Image
+    from edgesam.volume import Volume
+
+    if isinstance(found, Image):
+        yield Finding("picture", "ok", _size(found))
+        image = found
+    elif isinstance(found, Volume):
+        yield Finding("volume", "ok", str(found))
+        image = found.slice(found.count() // 2)
+    else:
+        yield Finding("cine", "ok", str(found))
+        image = found.frame(len(found) // 2)
+    yield Finding("pixel size", "ok" if image.place and image.place.regions else "note", _mm(image))
+    _, mapping = image.to_rgb8()
+    yield Finding("grey levels", "ok", f"shown to a model as: {mapping}")
+    if isinstance(found, Volume):
+        yield from _trips(found)
+
+
+def _trips(volume: Volume) -> Iterator[Finding]:
+    from edgesam.roundtrip import round_trips
+
+    for trip in round_trips(volume):
+        if trip.millimetres is None:
+            yield Finding(f"write {trip.kind}", "note", trip.reason)
+        else:
+            away = f"a test mask came back {trip.millimetres:.2g} mm from where it was"
+            yield Finding(f"write {trip.kind}", "ok" if trip.close else "problem", away)
+
+
+def _facts(found: Image | Volume | Cine) -> dict[str, Any]:
+    from edgesam.image import Image
+
+    if not isinstance(found, Image):
+        return {}
+    _, mapping = found.to_rgb8()
+    return {
+        "width": found.width,
+        "height": found.height,
+        "pixels": _stored(found),
+        "mapping": mapping,
+    }
+
+
+def _size(image: Image) -> str:
+    return f"{image.width} x {image.height} pixels (as stored: {_stored(image)})"
+
+
+def _stored(image: Image) -> str:
+    return f"{'x'.join(map(str, image.pixels.shape))} {image.pixels.dtype}"
+
+
+def _mm(image: Image) -> str:
+    regions = image.place.regions if image.place else ()
+    if not regions:
+        return "unknown spacing: sizes are in pixels"
+    first = regions[0]
+    told = f"{first.column:.4g} x {first.row:.4g} mm ({first.source})"
+    return told if len(regions) == 1 else f"{told}, and {len(regions) - 1} more regions"

@@ -1,0 +1,169 @@
+"""Segmented objects over a picture, a volume or a cine, ready to be written. Knows no format."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgesam.cine import Cine
+from edgesam.errors import VolumeError
+from edgesam.image import Image
+from edgesam.mask import Mask
+from edgesam.place import Place
+from edgesam.plane import Plane
+from edgesam.provenance import Provenance
+from edgesam.volume import Volume
+
+Source = Image | Volume | Cine
+Written = Mask | Sequence[Mask] | NDArray[Any]
+_MOST = 65535
+
+
+@dataclass(frozen=True)
+class Code:
+    """A coded concept (DICOM PS3.3 8.8).
+
+    Attributes:
+        value: as ``10200004``.
+        scheme: as ``SCT`` (SNOMED CT) or ``DCM``.
+        meaning: as ``Liver``.
+    """
+
+    value: str
+    scheme: str
+    meaning: str
+
+
+@dataclass(frozen=True)
+class Label:
+    """What an object is.
+
+    Attributes:
+        name: for people, as ``liver``; at most 64 characters, and never a patient's.
+        category: of DICOM's Segmented Property Category (PS3.16 CID 7150).
+        type: of DICOM's Segmented Property Type.
+    """
+
+    name: str
+    category: Code = Code("309825002", "SCT", "Spatial and Relational Concept")
+    type: Code = Code("111099", "DCM", "Selected region")
+
+
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """Objects as one array of labels.
+
+    Attributes:
+        array: uint8 or uint16, 0 for nothing, else 1 for the first label, and so on. Of a picture
+            (H, W), of a cine (N, H, W), of a volume its own shape and axis order.
+        labels: one for each number from 1.
+        provenance: what made them, None if it is not known.
+    """
+
+    array: NDArray[np.uint8] | NDArray[np.uint16]
+    labels: tuple[Label, ...]
+    provenance: Provenance | None = None
+
+    @classmethod
+    def over(
+        cls,
+        source: Source,
+        written: Written,
+        names: Sequence[str | Label] | None = None,
+        provenance: Provenance | None = None,
+    ) -> Labels:
+        """Masks or an array, brought onto the source's grid.
+
+        Args:
+            source: what they lie on.
+            written: one :class:`Mask` or several, each in the slice or frame it was made on; where
+                two overlap the later one wins. Or an array of the source's size: booleans for one
+                object, whole numbers for labels.
+            names: of the objects, in the order of their labels; ``object 1`` and so on.
+            provenance: what made an array; masks know it themselves.
+
+        Raises:
+            VolumeError: the size is not the source's, a mask is of another volume or of none,
+                labels are negative or above 65535, or there are fewer names than labels.
+        """
+        shape = grid(source)
+        if isinstance(written, np.ndarray):
+            array = _checked(written, shape)
+            # A name without a voxel is an object of which nothing was found.
+            count = max(int(array.max()), len(names or ()))
+        else:
+            masks = [written] if isinstance(written, Mask) else list(written)
+            if not masks:
+                raise VolumeError("there is no mask to write")
+            count = len(masks)
+            array = np.zeros(shape, np.uint8 if count < 256 else np.uint16)
+            for number, mask in enumerate(masks, start=1):
+                _view(array, source, mask.array.shape, mask.place)[mask.array] = number
+            made = {mask.provenance for mask in masks}
+            if len(made) == 1:
+                provenance = made.pop() or provenance
+        given = [Label(n) if isinstance(n, str) else n for n in names or ()]
+        if names is not None and len(given) != count:
+            raise VolumeError(f"{count} objects, but {len(given)} names: give one for each")
+        labels = given or [Label(f"object {number}") for number in range(1, count + 1)]
+        return cls(array, tuple(labels), provenance)
+
+
+def placed(source: Source, picture: NDArray[Any], place: Place | None) -> NDArray[Any]:
+    """Booleans or labels (H, W) of one slice or frame -> an array of the source's size.
+
+    Raises:
+        VolumeError: the place is not one in the source, or the sizes differ.
+    """
+    array = np.zeros(grid(source), picture.dtype)
+    _view(array, source, picture.shape, place)[...] = picture
+    return array
+
+
+def grid(source: Source) -> tuple[int, ...]:
+    """The shape of an array of labels over a picture, a volume or a cine."""
+    if isinstance(source, Volume):
+        return source.shape
+    if isinstance(source, Cine):
+        return len(source), source.height, source.width
+    return source.height, source.width
+
+
+def _checked(array: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    if array.shape != shape:
+        raise VolumeError(f"the mask is {array.shape}, what it lies on is {shape}")
+    if array.dtype.kind not in "biu":
+        raise VolumeError(f"a mask is booleans or whole-numbered labels; found {array.dtype}")
+    low, high = int(array.min()), int(array.max())
+    if low < 0 or high > _MOST:
+        raise VolumeError(f"labels must be 0 to {_MOST}; found {low} to {high}")
+    return array.astype(np.uint8 if high < 256 else np.uint16)
+
+
+def _view(
+    array: NDArray[Any], source: Source, size: tuple[int, ...], place: Place | None
+) -> NDArray[Any]:
+    """The view of the source's array that a picture of that size and place is."""
+    picture = array
+    if isinstance(source, Volume):
+        if place is None or place.plane is None or not _is_of(place, place.plane, source):
+            raise VolumeError("the mask was not made on a slice of this volume")
+        picture = place.plane.of(array)
+    elif isinstance(source, Cine):
+        if place is None or place.frame is None or place.frame >= len(source):
+            raise VolumeError("the mask was not made on a frame of this cine")
+        picture = array[place.frame]
+    if picture.shape != size:
+        raise VolumeError(f"the mask is {size}, the picture {picture.shape}")
+    return picture
+
+
+def _is_of(place: Place, plane: Plane, volume: Volume) -> bool:
+    """Whether a plane is the volume's own: series of one study often have the same size."""
+    if plane.shape != volume.shape:
+        return False
+    return place.affine is None or np.allclose(place.affine, plane.affine(volume.affine), atol=1e-3)
