@@ -104,6 +104,13 @@ def test_the_accuracy_page_is_of_these_graphs() -> None:
         assert f"{report['models'][model]['all']['mean']:.3f}" in page
 
 
+def test_the_alignment_table() -> None:
+    page = (ROOT / "docs" / "volumes.md").read_text("utf-8")
+    for organ, found in results("alignment.json")["organs"].items():
+        figures = " | ".join(f"{found[name]:.3f}" for name in ("mean", "worst", "turned"))
+        assert f"| {organ} | {found['slices']} | {figures} |" in page
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_somewhere(page: Path) -> None:
     text = re.sub(r"```.*?```|`[^`\n]*`", "", page.read_text("utf-8"), flags=re.DOTALL)
