@@ -97,9 +97,9 @@ class Labels:
             count = max(int(array.max()), len(names or ()))
         else:
             masks = [written] if isinstance(written, Mask) else list(written)
-            if not masks:
-                raise VolumeError("there is no mask to write")
             count = len(masks)
+            if not 0 < count <= _MOST:
+                raise VolumeError(f"there are {count} masks to write: give 1 to {_MOST}")
             array = np.zeros(shape, np.uint8 if count < 256 else np.uint16)
             for number, mask in enumerate(masks, start=1):
                 _view(array, source, mask.array.shape, mask.place)[mask.array] = number
@@ -119,7 +119,8 @@ def placed(source: Source, picture: NDArray[Any], place: Place | None) -> NDArra
     Raises:
         VolumeError: the place is not one in the source, or the sizes differ.
     """
-    array = np.zeros(grid(source), picture.dtype)
+    # Pages of zeros that nobody writes to take no memory: a large study costs one slice here.
+    array = np.zeros(grid(source), _smallest(picture))
     _view(array, source, picture.shape, place)[...] = picture
     return array
 
@@ -141,7 +142,11 @@ def _checked(array: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
     low, high = int(array.min()), int(array.max())
     if low < 0 or high > _MOST:
         raise VolumeError(f"labels must be 0 to {_MOST}; found {low} to {high}")
-    return array.astype(np.uint8 if high < 256 else np.uint16)
+    return array.astype(_smallest(array), copy=False)
+
+
+def _smallest(array: NDArray[Any]) -> type[np.uint8] | type[np.uint16]:
+    return np.uint8 if int(array.max()) < 256 else np.uint16
 
 
 def _view(

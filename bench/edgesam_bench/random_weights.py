@@ -51,8 +51,8 @@ TINY_VIT = Recipe(gain=_GAIN, attention=3.0)
 # For SAM's ViTs, as bench/reference/attention.py measures them on ViT-B. PEAKED leaves no mistake
 # hidden: its attention's entropy is a fifth of the uniform one's. It amplifies rounding: PyTorch's
 # own float32 is 4e-5 from its float64. GENTLE, with two thirds and 1e-6, allows for a tight
-# tolerance. Deeper networks amplify more, until PyTorch no longer agrees with itself (ViT-H: float32
-# 6e-3 from float64): their blocks add less to the stream instead, by ViT-B's depth over theirs.
+# tolerance. Deeper networks amplify more, until PyTorch no longer agrees with itself (ViT-H's
+# float32 is 6e-3 from its float64): their blocks add less, by ViT-B's depth over theirs.
 _DEPTH = 12  # of ViT-B
 _UNTRAINED = 1 / math.sqrt(3)  # the gain of PyTorch's own first weights
 PEAKED = Recipe(gain=_UNTRAINED, attention=3 * _UNTRAINED, rel_pos=0.6, pos_embed=0.5)

@@ -39,6 +39,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="of an object, for .dcm, .nrrd, .json: liver, left kidney; once for each",
     )
+    parser.add_argument(
+        "--empty-frames", action="store_true", help="keep slices without an object in DICOM SEG"
+    )
     parser.add_argument("--overlay", type=Path, metavar="PNG", help="a picture to look at")
 
 
@@ -47,7 +50,8 @@ def check(args: argparse.Namespace) -> None:
     from edgesam.formats.writing import kind_of
 
     picture, out, overlay = args.input, args.out, args.overlay
-    kind_of(out, args.kind)
+    if kind_of(out, args.kind) not in ("seg", "labelmap") and args.empty_frames:
+        raise ImageError(f"cannot write {out}: --empty-frames is for DICOM SEG")
     if overlay is not None and overlay.suffix.lower() != ".png":
         raise ImageError(f"cannot write {overlay}: an overlay is written as .png")
     for path in filter(None, (out, overlay)):
@@ -85,5 +89,6 @@ def write_mask(
         kind=args.kind,
         names=names,
         provenance=provenance,
+        empty_frames=args.empty_frames,
         window=window,
     )

@@ -13,6 +13,7 @@ from typing import Any, Literal, cast, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from edgesam.cine import Cine
 from edgesam.errors import ImageError, VolumeError
 from edgesam.formats.dicom.terms import with_terms
 from edgesam.formats.picture import write_mask
@@ -112,7 +113,12 @@ def check_source(path: Path, kind: Kind | None, source: Source) -> None:
     if chosen in _DICOM and (source.origin is None or source.origin.format != "dicom"):
         raise ImageError(
             f"cannot write {path}: {chosen} refers to DICOM images, and the source is none; "
-            "write .nii.gz, .nrrd or .png"
+            "write .nii.gz, .nrrd or .png (of a slice across a series, the source is the series)"
+        )
+    if chosen in ("seg", "labelmap") and isinstance(source, Cine):
+        raise ImageError(
+            f"cannot write {path}: DICOM SEG needs a place in the patient, and a cine has none; "
+            "write a structured report: --as sr, kind='sr'"
         )
     if chosen in ("nifti", "nrrd", "rtstruct") and not isinstance(source, Volume):
         raise ImageError(f"cannot write {path}: {chosen} is for volumes, and the source is none")

@@ -130,9 +130,10 @@ class TestWhichPicture:
         fails(capsys, code, "has 5 frames; choose one with --frame 0..4")
         assert segment("--box", "2,2,9,9", "--frame", 3, source=cine) == 0
         assert "picture: frame 3 of Cine(US, 5 frames of 16 x 12" in capsys.readouterr().out
-        assert (
-            segment("--box", "2,2,9,9", "--frame", 3, "--as", "sr", source=cine, out="a.dcm") == 0
-        )
+        words = ("--box", "2,2,9,9", "--frame", 3)
+        code = segment(*words, source=cine, out="a.dcm")
+        fails(capsys, code, "DICOM SEG needs a place in the patient", "--as sr")
+        assert segment(*words, "--as", "sr", source=cine, out="a.dcm") == 0
         assert pydicom.dcmread(tmp_path / "a.dcm").Modality == "SR"
 
 
@@ -179,6 +180,15 @@ class TestWhatIsWritten:
         assert segment(*words, *named, *(("--as", kind) if kind else ()), out=out) == 0
         assert (tmp_path / out).stat().st_size > 0
         assert not list(tmp_path.glob(".edgesam-*"))
+
+    def test_empty_frames(
+        self, segment: Callable[..., int], tmp_path: Path, capsys: Capture
+    ) -> None:
+        for options, frames in (((), 1), (("--empty-frames",), 6)):
+            assert segment("--slice", 1, "--box", "2,2,12,20", *options, out="a.dcm") == 0
+            assert pydicom.dcmread(tmp_path / "a.dcm").NumberOfFrames == frames
+        code = segment("--slice", 1, "--box", "2,2,12,20", "--empty-frames", out="a.nii")
+        fails(capsys, code, "--empty-frames is for DICOM SEG")
 
     def test_names_become_terms(self, segment: Callable[..., int], tmp_path: Path) -> None:
         options = ("--slice", 1, "--box", "2,2,12,20", "--name", "left kidney")
