@@ -6,6 +6,7 @@ writer's mistake cannot be undone by the same mistake in a reader.
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +22,18 @@ from edgesam.volume import Volume
 
 Point = NDArray[np.float64]
 
+_NIFTI_UNITS = {1: 1000.0, 3: 0.001}  # nifti1.h: metres, micrometres; all else are mm
+# NRRD leaves the words open. These are those that edgesam reads, told here once more.
+_NRRD_UNITS = {
+    **dict.fromkeys(("", "mm", "millimeter", "millimeters", "millimetre", "millimetres"), 1.0),
+    **dict.fromkeys(("m", "meter", "meters", "metre", "metres"), 1e3),
+    **dict.fromkeys(("cm", "centimeter", "centimeters", "centimetre", "centimetres"), 10.0),
+    **dict.fromkeys(("um", "µm", "μm", "micron", "microns"), 1e-3),
+    **dict.fromkeys(("micrometer", "micrometers", "micrometre", "micrometres"), 1e-3),
+    **dict.fromkeys(("nm", "nanometer", "nanometers", "nanometre", "nanometres"), 1e-6),
+    **dict.fromkeys(("in", "inch", "inches"), 25.4),
+}
+
 
 def centroid(path: Path, kind: Kind, source: Volume) -> Point:
     """The centre (3,) in patient millimetres (LPS) of all labelled voxels in a file.
@@ -31,7 +44,8 @@ def centroid(path: Path, kind: Kind, source: Volume) -> Point:
         source: needed by formats that count slices and pixels instead of millimetres.
 
     Raises:
-        KeyError: there is no reader for this kind.
+        KeyError: there is no reader for this kind, or the file does not say where it lies.
+        ImportError: the package that reads this kind is not installed.
     """
     return _READERS[kind](path, source)
 
@@ -42,23 +56,48 @@ def mask_centroid(mask: NDArray[np.bool_], affine: NDArray[np.float64]) -> Point
 
 
 def _nifti(path: Path, source: Volume) -> Point:  # noqa: ARG001
+    """NIfTI by its sform, else its qform, in the units of ``xyzt_units``, as nifti1.h has them."""
     import nibabel
 
-    image = nibabel.load(path)
-    mask = np.asarray(image.dataobj) > 0  # type: ignore[attr-defined]
-    return mask_centroid(mask, LPS_TO_RAS @ image.affine)  # type: ignore[attr-defined]
+    image: Any = nibabel.load(path)
+    scale = _NIFTI_UNITS.get(int(image.header["xyzt_units"]) & 7, 1.0)
+    mask = np.asarray(image.dataobj) > 0
+    # A picture has two axes, and some files have a fourth of length 1.
+    mask = mask.reshape((*mask.shape, 1)[:3])
+    return mask_centroid(mask, LPS_TO_RAS @ np.diag([scale, scale, scale, 1]) @ image.affine)
 
 
 def _nrrd(path: Path, source: Volume) -> Point:  # noqa: ARG001
+    """NRRD by ``space directions`` in ``space``, else by ``spacings``: format.html of teem."""
     import nrrd
 
-    array, header = nrrd.read(str(path), index_order="F")
+    # Split here: pynrrd drops what is not ASCII, and micrometres would become metres.
+    head, _, data = path.read_bytes().partition(b"\n\n")
+    header = nrrd.read_header(head.decode("utf-8").split("\n"))
+    array = nrrd.read_data(header, io.BytesIO(data), index_order="F")
     affine = np.eye(4)
-    affine[:3, :3] = np.asarray(header["space directions"], np.float64).T
-    affine[:3, 3] = header["space origin"]
-    if header["space"] in ("right-anterior-superior", "RAS"):
-        affine = LPS_TO_RAS @ affine
+    if "space directions" in header:
+        affine[:3, :3] = np.asarray(header["space directions"], np.float64).T
+        affine[:3, 3] = header.get("space origin", 0.0)
+        affine[:3] *= _nrrd_units(header.get("space units"))[:, np.newaxis]
+        affine = np.diag([*_nrrd_signs(header.get("space", "")), 1]) @ affine
+    else:  # spacings without a space say no side, whatever their signs
+        spacings = np.abs(np.asarray(header["spacings"], np.float64))
+        affine[:3, :3] = np.diag(spacings * _nrrd_units(header.get("units")))
     return mask_centroid(array > 0, affine)
+
+
+def _nrrd_units(units: list[str] | None) -> Point:
+    """Millimetres (3,) in each unit; one that is not said is a millimetre."""
+    return np.array([_NRRD_UNITS[unit.strip().lower()] for unit in units or ("", "", "")])
+
+
+def _nrrd_signs(space: str) -> list[float]:
+    """Along each axis of the space, whether it grows to the left, the back, the head: 1 or -1."""
+    words = space.lower().split("-")
+    ends = words[0] if len(words) == 1 else "".join(word[:1] for word in words)
+    patient = ends in ("lps", "ras", "las")  # of other spaces nobody knows where they lie
+    return [-1.0 if patient and end in "ra" else 1.0 for end in (ends if patient else "lps")]
 
 
 def _seg(path: Path, source: Volume) -> Point:  # noqa: ARG001

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,6 +21,7 @@ from edgesam.volume import Volume
 Source = Image | Volume | Cine
 Written = Mask | Sequence[Mask] | NDArray[Any]
 _MOST = 65535
+_SAME = 1e-3  # millimetres
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,8 @@ class Labels:
             source: what they lie on.
             written: one :class:`Mask` or several, each in the slice or frame it was made on; where
                 two overlap the later one wins. Or an array of the source's size: booleans for one
-                object, whole numbers for labels.
+                object, whole numbers for labels. A mask knows its plane in a volume and its frame
+                of a cine, but not which cine.
             names: of the objects, in the order of their labels; ``object 1`` and so on.
             provenance: what made an array; masks know it themselves.
 
@@ -94,18 +96,21 @@ class Labels:
         if isinstance(written, np.ndarray):
             array = _checked(written, shape)
             # A name without a voxel is an object of which nothing was found.
-            count = max(int(array.max()), len(names or ()))
+            least = 1 if written.dtype.kind == "b" else 0
+            count = max(int(array.max()), len(names or ()), least)
         else:
             masks = [written] if isinstance(written, Mask) else list(written)
             count = len(masks)
-            if not 0 < count <= _MOST:
-                raise VolumeError(f"there are {count} masks to write: give 1 to {_MOST}")
+            if not masks:
+                raise VolumeError("there is no mask to write")
+            if count > _MOST:
+                raise VolumeError(f"{count} masks are too many to write: give {_MOST} at most")
+            if not all(isinstance(mask, Mask) for mask in masks):
+                raise VolumeError("give masks of Sam.segment, or one array of the source's size")
             array = np.zeros(shape, np.uint8 if count < 256 else np.uint16)
             for number, mask in enumerate(masks, start=1):
                 _view(array, source, mask.array.shape, mask.place)[mask.array] = number
-            made = {mask.provenance for mask in masks}
-            if len(made) == 1:
-                provenance = made.pop() or provenance
+            provenance = _shared(mask.provenance for mask in masks) or provenance
         given = [Label(n) if isinstance(n, str) else n for n in names or ()]
         if names is not None and len(given) != count:
             raise VolumeError(f"{count} objects, but {len(given)} names: give one for each")
@@ -132,6 +137,13 @@ def grid(source: Source) -> tuple[int, ...]:
     if isinstance(source, Cine):
         return len(source), source.height, source.width
     return source.height, source.width
+
+
+def _shared(made: Iterable[Provenance | None]) -> Provenance | None:
+    """What made all of them; grey levels may differ from slice to slice."""
+    several = set(made)
+    alike = {p and replace(p, mapping="differs from slice to slice") for p in several}
+    return (several if len(several) == 1 else alike).pop() if len(alike) == 1 else None
 
 
 def _checked(array: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
@@ -162,6 +174,8 @@ def _view(
         if place is None or place.frame is None or place.frame >= len(source):
             raise VolumeError("the mask was not made on a frame of this cine")
         picture = array[place.frame]
+    elif place is not None and source.place is not None and _elsewhere(place, source.place):
+        raise VolumeError("the mask was not made on this picture, but on another slice or frame")
     if picture.shape != size:
         raise VolumeError(f"the mask is {size}, the picture {picture.shape}")
     return picture
@@ -171,4 +185,15 @@ def _is_of(place: Place, plane: Plane, volume: Volume) -> bool:
     """Whether a plane is the volume's own: series of one study often have the same size."""
     if plane.shape != volume.shape:
         return False
-    return place.affine is None or np.allclose(place.affine, plane.affine(volume.affine), atol=1e-3)
+    if place.affine is None:
+        return volume.spacing_source is None
+    return np.allclose(place.affine, plane.affine(volume.affine), atol=_SAME)
+
+
+def _elsewhere(mask: Place, picture: Place) -> bool:
+    """Whether what is known of both says that they are two pictures."""
+    if mask.frame is not None and picture.frame is not None and mask.frame != picture.frame:
+        return True
+    if mask.affine is None or picture.affine is None:
+        return mask.plane is not None and picture.plane is not None and mask.plane != picture.plane
+    return not np.allclose(mask.affine, picture.affine, atol=_SAME)

@@ -64,10 +64,10 @@ def measure(array: NDArray[np.bool_], place: Place | None) -> Measured:
     area = pixels * abs(float(np.linalg.det(basis)))
     longest, perpendicular = diameters(array, basis)
     volume = None
-    if place.affine is not None:
-        volume = measure_volume(array, place.affine)
-    elif place.thickness is not None:
+    if place.thickness is not None:  # where it is unknown, an affine has a mere 1 for it
         volume = area * place.thickness / 1000
+        if place.affine is not None:  # it may be sheared
+            volume = measure_volume(array, place.affine)
     spacing = f"{region.source} {region.row:.3g} x {region.column:.3g} mm"
     if region.source == _AT_DETECTOR:
         spacing += ", at the detector"

@@ -21,6 +21,7 @@ _SUFFIX: dict[Kind, str] = {
     "geojson": ".geojson",
     "coco": ".json",
 }
+_EXTRA: dict[Kind, str] = {"nifti": "volumes", "nrrd": "volumes"}  # all others: dicom
 _CLOSE = 0.1  # of a voxel
 
 
@@ -30,16 +31,23 @@ class Trip:
 
     Attributes:
         kind: the format.
-        millimetres: between the test mask's centre and that in the file; None if it could not be
-            written for this volume.
+        millimetres: between the test mask's centre and that in the file; None if they were not
+            compared.
         close: it is within a tenth of the smallest side of a voxel.
-        reason: why it was not written; empty if it was.
+        reason: why they were not compared; empty if they were.
+        unreadable: the mask was written, and its file could not be read back.
     """
 
     kind: Kind
     millimetres: float | None
     close: bool
     reason: str = ""
+    unreadable: bool = False
+
+    @property
+    def problem(self) -> bool:
+        """The mask was written and is not where it was; not so if it could not be compared."""
+        return self.unreadable or (self.millimetres is not None and not self.close)
 
 
 def round_trips(volume: Volume) -> Iterator[Trip]:
@@ -53,11 +61,36 @@ def round_trips(volume: Volume) -> Iterator[Trip]:
                 check_source(Path(path.name), kind, volume)
                 write(path, mask, volume, kind=kind)
             except EdgeSamError as error:
-                yield Trip(kind, None, close=False, reason=str(error))
+                yield Trip(kind, None, close=False, reason=_told(error, path))
                 continue
-            back = float(np.linalg.norm(centroid(path, kind, volume) - there))
-            yield Trip(kind, back, close=back < _CLOSE * min(volume.spacing))
+            yield _back(path, kind, volume, there)
             path.unlink()
+
+
+def _told(error: EdgeSamError, path: Path) -> str:
+    """Why it was not written, without the name of a temporary file."""
+    reason = str(error)
+    for name in (str(path), path.name):
+        reason = reason.removeprefix(f"cannot write {name}: ")
+    return reason
+
+
+def _back(path: Path, kind: Kind, volume: Volume, there: NDArray[np.float64]) -> Trip:
+    """What a file says of a mask whose centre (3,) is ``there``, in patient millimetres."""
+    if volume.spacing_source is None:
+        reason = "unknown spacing: it was written, and there are no millimetres to compare"
+        return Trip(kind, None, close=False, reason=reason)
+    try:
+        away = float(np.linalg.norm(centroid(path, kind, volume) - there))
+    except ImportError:
+        extra = f'pip install "edgesam[{_EXTRA.get(kind, "dicom")}]"'
+        reason = f"it was written; to read it back a package is missing; try: {extra}"
+        return Trip(kind, None, close=False, reason=reason)
+    except Exception as error:  # whatever it is: a report is no place for a traceback
+        # Not its words: a library's may quote what a header holds.
+        reason = f"could not be read back ({type(error).__name__}); do not rely on this format"
+        return Trip(kind, None, close=False, reason=reason, unreadable=True)
+    return Trip(kind, away, close=away < _CLOSE * min(volume.spacing))
 
 
 def asymmetric_mask(shape: tuple[int, int, int]) -> NDArray[np.bool_]:

@@ -215,8 +215,11 @@ class Volume:
         sizes = self.spacing
         whole = (0, 0, plane.width - 1, plane.height - 1)
         row, column = sizes[plane.row_axis], sizes[plane.column_axis]
+        source = self.spacing_source
+        if self.as_stored and plane.axis != self.stacked:
+            source = f"slice positions and {source}"
         return Place(
-            regions=(Region(whole, row, column, self.spacing_source),),
+            regions=(Region(whole, row, column, source),),
             thickness=sizes[plane.axis],
             affine=plane.affine(self.affine),
             plane=plane,

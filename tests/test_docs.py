@@ -36,7 +36,7 @@ def test_the_parity_table(model: str) -> None:
     assert row in README
 
 
-@pytest.mark.parametrize("model", ["sam-vit-b", "medsam"])
+@pytest.mark.parametrize("model", ["sam-vit-b", "sam-vit-l", "sam-vit-h", "medsam"])
 def test_the_vit_table(model: str) -> None:
     report = results("parity-vit.json")["models"][model]
     recipes = report["recipes"]

@@ -26,11 +26,13 @@ class Chosen:
         image: the picture.
         source: the volume or cine that it belongs to, or the picture itself.
         told: where it is, in words.
+        across: it is of a volume, but not along the axis that its slices are counted.
     """
 
     image: Image
     source: Source
     told: str
+    across: bool = False
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,14 +41,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "input",
         metavar="INPUT",
         type=Path,
-        help="a DICOM file, folder, DICOMDIR or zip, NIfTI, NRRD, PNG, JPEG or TIFF",
+        help="a DICOM file, folder, DICOMDIR or zip, NIfTI, NRRD, PNG, JPEG, TIFF, BMP, GIF, WebP",
     )
     parser.add_argument(
-        "--series", metavar="N", help="of a folder with several: its number, or SeriesInstanceUID"
+        "--series",
+        metavar="N",
+        help="of a folder with several: its number in the list that is shown without this",
     )
     parser.add_argument("--slice", type=int, metavar="Z", help="of a volume, from 0")
     parser.add_argument(
-        "--axis", choices=AXES, help="across which slices are taken (default: as acquired, axial)"
+        "--axis",
+        choices=AXES,
+        help="which slices are meant (default: as a DICOM series was acquired, else axial)",
     )
     parser.add_argument("--frame", type=int, metavar="N", help="of a multi-frame file, from 0")
 
@@ -91,12 +97,10 @@ def _of_volume(args: argparse.Namespace, volume: Volume) -> Chosen:
         last = volume.count() - 1
         raise ImageError(f"{args.input}: {volume}: choose a slice with --slice 0..{last}")
     index = args.slice or 0
-    across = f" ({axis})" if axis else ""
-    return Chosen(
-        volume.slice(index, axis=axis),
-        volume,
-        f"slice {index}{across} of {volume}",
-    )
+    named = f" ({axis})" if axis else ""
+    across = volume.plane(index, axis).axis != volume.stacked
+    image = volume.slice(index, axis=axis)
+    return Chosen(image, volume, f"slice {index}{named} of {volume}", across)
 
 
 def _of_cine(args: argparse.Namespace, cine: Cine) -> Chosen:

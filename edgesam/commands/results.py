@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from edgesam.provenance import Provenance
 
 
+_PICTURES = ("geojson", "coco", "sheet")  # of pictures, one by one
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Files, their formats, and the objects' names."""
     parser.add_argument(
@@ -24,25 +27,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         required=True,
         metavar="OUT",
         help="mask as .png or .tif (0/255 for one object, labels 1..N for several), .dcm (SEG), "
-        ".nii.gz, .nrrd, .geojson, .json (COCO)",
+        ".nii, .nii.gz, .nrrd, .seg.nrrd, .geojson, .json (COCO) or .gif (to look at)",
     )
     parser.add_argument(
         "--as",
         dest="kind",
         metavar="KIND",
-        help="what OUT holds: labelmap, rtstruct or sr as .dcm; sheet as .png or .gif",
+        help="what OUT holds: seg, labelmap, rtstruct or sr as .dcm; coco or geojson as .json; "
+        "sheet as .png or .gif",
     )
     parser.add_argument(
         "--name",
         action="append",
         default=[],
         metavar="NAME",
-        help="of an object, for .dcm, .nrrd, .json: liver, left kidney; once for each",
+        help="of an object, once for each, for .dcm, .nrrd, .geojson, .json; one of DICOM's terms "
+        "(liver, neoplasm) is coded, a side (left kidney) stays in the name alone",
     )
     parser.add_argument(
         "--empty-frames", action="store_true", help="keep slices without an object in DICOM SEG"
     )
-    parser.add_argument("--overlay", type=Path, metavar="PNG", help="a picture to look at")
+    parser.add_argument(
+        "--overlay",
+        type=Path,
+        metavar="PNG",
+        help="a picture to look at; small ones are enlarged, prompts are not in its pixels",
+    )
 
 
 def check(args: argparse.Namespace) -> None:
@@ -77,17 +87,21 @@ def write_mask(
     from edgesam.formats.writing import kind_of
     from edgesam.labels import placed
 
-    if kind_of(args.out, args.kind) in ("png", "tiff"):
+    kind = kind_of(args.out, args.kind)
+    if kind in ("png", "tiff"):
         formats.write_mask(args.out, found.pixels)
         return
-    array = placed(picture.source, found.pixels, picture.image.place)
-    names = args.name or None
+    source, array = picture.source, found.pixels
+    if not (kind in _PICTURES and picture.across):
+        array = placed(source, array, picture.image.place)
+    else:
+        source = picture.image  # in the volume it would be a line in each of its slices
     formats.write(
         args.out,
         array,
-        picture.source,
+        source,
         kind=args.kind,
-        names=names,
+        names=args.name or None,
         provenance=provenance,
         empty_frames=args.empty_frames,
         window=window,

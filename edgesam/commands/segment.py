@@ -75,7 +75,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--window",
         metavar="L,W|PRESET",
-        help="grey levels: 40,400, soft-tissue, mr, or three as red+green+blue",
+        help="grey levels: 40,400, a preset (soft-tissue, lung...), mr, percentiles:1,99, or three "
+        "as red+green+blue; docs/windows.md lists them",
     )
     results.add_arguments(parser)
     parser.add_argument("--engine", default="auto", help="onnxruntime, or auto (default)")
@@ -206,8 +207,15 @@ def _check_usage(args: argparse.Namespace) -> None:
         args.usage("give a --box, a --point or --everything")
     if args.name and (args.everything or len(args.name) != max(1, len(args.box))):
         args.usage("give one --name for each object: each --box, or the one of the points")
+    if not all(_is_name(name) for name in args.name):
+        args.usage("a --name has 1 to 64 printable characters and no backslash")
     if len(args.box) > 1 and args.point:
         args.usage("several boxes are several objects: points are for one object")
+
+
+def _is_name(text: str) -> bool:
+    """What DICOM takes as a label (VR LO); every other format takes that too."""
+    return bool(text.strip()) and len(text) <= 64 and text.isprintable() and "\\" not in text
 
 
 @contextmanager

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 from edgesam.commands.findings import Finding
 from edgesam.errors import EdgeSamError
 
+_TOLD = 1e-3  # millimetres: less is rounding
+
 if TYPE_CHECKING:
     from edgesam.cine import Cine
     from edgesam.image import Image
@@ -99,12 +101,18 @@ def _findings(found: Image | Volume | Cine) -> Iterator[Finding]:
 def _trips(volume: Volume) -> Iterator[Finding]:
     from edgesam.roundtrip import round_trips
 
+    apart: dict[str, list[str]] = {}  # formats that were not tried, by reason
     for trip in round_trips(volume):
-        if trip.millimetres is None:
-            yield Finding(f"write {trip.kind}", "note", trip.reason)
-        else:
-            away = f"a test mask came back {trip.millimetres:.2g} mm from where it was"
-            yield Finding(f"write {trip.kind}", "ok" if trip.close else "problem", away)
+        if trip.millimetres is None and not trip.problem:
+            apart.setdefault(trip.reason.removeprefix(f"{trip.kind} "), []).append(trip.kind)
+            continue
+        text = trip.reason
+        if trip.millimetres is not None:
+            shown = f"{trip.millimetres:.3g}" if trip.millimetres >= _TOLD else "0"
+            text = f"a test mask came back {shown} mm from where it was"
+        yield Finding(f"write {trip.kind}", "problem" if trip.problem else "ok", text)
+    for reason, kinds in apart.items():
+        yield Finding(f"write {', '.join(kinds)}", "note", reason)
 
 
 def _facts(found: Image | Volume | Cine) -> dict[str, Any]:
@@ -135,4 +143,5 @@ def _mm(image: Image) -> str:
         return "unknown spacing: sizes are in pixels"
     first = regions[0]
     told = f"{first.column:.4g} x {first.row:.4g} mm ({first.source})"
-    return told if len(regions) == 1 else f"{told}, and {len(regions) - 1} more regions"
+    more = len(regions) - 1
+    return f"{told}, and {more} more region{'s' if more > 1 else ''}" if more else told

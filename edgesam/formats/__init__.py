@@ -1,6 +1,6 @@
 """Reading pictures, volumes and cines by content; writing masks by suffix. Knows no model.
 
-`read` looks at a file's first bytes, not at its name.
+`read` looks at a file's first bytes, not at its name; of a NIfTI pair's voxels, at its header's.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from edgesam.errors import ImageError
 from edgesam.formats.dicom.dicomdir import is_dicomdir
 from edgesam.formats.dicom.reading import looks_like_dicom, read_dicom
 from edgesam.formats.dicom.study import read_study
-from edgesam.formats.nifti import looks_like_nifti, read_nifti
+from edgesam.formats.nifti import looks_like_nifti, pair_head, read_nifti
 from edgesam.formats.nrrd import looks_like_nrrd, read_nrrd
 from edgesam.formats.picture import write_mask, write_picture
 from edgesam.formats.raster import read_raster
@@ -92,7 +92,9 @@ def is_study(path: Path) -> bool:
 
 
 def _head(file: Path) -> bytes:
-    """The file's first bytes, unpacked if it is gzipped."""
+    """The file's first bytes, unpacked if it is gzipped; voxels of a NIfTI pair: its header's."""
+    if head := pair_head(file):
+        return head
     try:
         with file.open("rb") as stream:
             head = stream.read(_HEAD)

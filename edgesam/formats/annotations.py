@@ -34,8 +34,8 @@ def write_geojson(path: str | os.PathLike[str], labels: Labels, source: Source) 
     MultiPolygon where it has several parts; outer rings run counter-clockwise by their numbers
     (RFC 7946, 3.1.6). Coordinates are x, y in pixels of the slice as the source shows it, pixel
     (0, 0) spanning 0..1. Properties: ``name``, ``label`` (from 1), ``slice`` or ``frame`` (from
-    0), ``metadata`` with what made it; QuPath's own ``objectType`` and ``classification``, and its
-    ``plane`` in the geometry.
+    0), ``axis`` of a slice without its volume, ``metadata`` with what made it; QuPath's own
+    ``objectType`` and ``classification``, and its ``plane`` in the geometry.
 
     Args:
         path: to write; replaced if it exists.
@@ -108,6 +108,8 @@ def _feature(
     plane = {"c": -1, "z": 0, "t": 0}
     if picture.kind == "slice":
         properties["slice"] = plane["z"] = picture.index
+        if picture.axis is not None:
+            properties["axis"] = picture.axis
     elif picture.kind == "frame":
         properties["frame"] = plane["t"] = picture.index
     if labels.provenance is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,21 @@ def looks_like_nifti(head: bytes) -> bool:
     return _magic(head) in _SINGLE + _PAIR
 
 
+def pair_head(path: Path) -> bytes:
+    """The header of the NIfTI pair whose voxels are in the file ``.img`` or ``.img.gz``.
+
+    Empty if the file is none, or if no NIfTI header stands beside it.
+    """
+    header = _header_file(path)
+    if header == path or not path.is_file():
+        return b""
+    try:
+        head = _head(header)
+    except (OSError, EOFError, zlib.error):
+        return b""
+    return head if _magic(head) in _PAIR else b""
+
+
 def read_nifti(path: Path) -> Volume:
     """The volume in a ``.nii``, ``.nii.gz`` or ``.hdr`` and ``.img`` file, voxels not read yet.
 
@@ -91,8 +107,9 @@ def write_nifti(path: Path, labels: Labels, source: Volume) -> None:
     """Writes a label map to ``.nii`` or ``.nii.gz``, in 8 bits if they are enough, else in 16.
 
     Over a NIfTI file the map has that file's axes, units, codes and both its matrices. Over DICOM
-    slices its axes are (column, row, slice); over all else the volume's own. NIfTI has no place
-    for the names of labels. The same labels give the same bytes.
+    slices its axes are (column, row, slice); over all else the volume's own. Over a volume of
+    unknown spacing its sizes are 0, and so read as unknown again. NIfTI has no place for the names
+    of labels. The same labels give the same bytes.
 
     Raises:
         ImageError: another suffix, the file cannot be written, or nibabel is not installed.
@@ -151,7 +168,9 @@ def _header_file(path: Path) -> Path:
 
 
 def _data_file(path: Path, header: Path) -> Path:
-    """The file with the voxels of a pair."""
+    """The file with the voxels of a pair: the one that was asked for, or beside its header."""
+    if path != header:
+        return path
     name = header.name[:-3] if header.name.lower().endswith(".gz") else header.name
     beside = [header.with_name(Path(name).stem + end) for end in (".img", ".img.gz", ".IMG")]
     found = next((file for file in beside if file.is_file()), None)

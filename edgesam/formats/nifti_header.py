@@ -179,13 +179,17 @@ def copy_place(header: Header, kept: Header) -> None:
 def set_place(
     header: Header, shape: tuple[int, ...], affine: NDArray[np.float64] | None, code: int
 ) -> None:
-    """Writes where voxels are, the affine being from LPS; no codes where it is None.
+    """Writes where voxels are, the affine being from LPS; where it is None, no codes and no sizes.
+
+    The default of a size is 1, which reads as known: it becomes 0. nifti1.h wants sizes above 0;
+    nibabel and ITK open a 0 as 1.
 
     Some programs read only the qform. It is set where it says the same, to a tenth of a voxel:
     not for axes that are not at right angles.
     """
     header.set_data_shape(shape)
     if affine is None:
+        header["pixdim"][1:4] = 0
         return
     ras = LPS_TO_RAS @ affine
     header.set_xyzt_units("mm")

@@ -68,7 +68,7 @@ def read_nrrd(path: Path) -> Volume:
         ImageError: the file or its voxels are missing, damaged or cut short, or pynrrd is not
             installed.
         VolumeError: another number of axes than three, an axis that is not in space, voxels that
-            are no numbers, or an affine that cannot be.
+            are no numbers, a unit of length that is not known, or an affine that cannot be.
     """
     try:
         import nrrd
@@ -120,14 +120,19 @@ def write_nrrd(path: Path, labels: Labels, source: Volume) -> None:
 def _header_lines(path: Path) -> tuple[list[str], int]:
     """The header's lines, and where the first byte after it is.
 
-    Taken apart here, as pynrrd drops what is not ASCII: micrometres would become metres.
+    Taken apart here, as pynrrd drops what is not ASCII: micrometres would become metres. NRRD
+    says ASCII; a line that is more is UTF-8 as new programs write, or else Latin-1 as older ones.
     """
     lines: list[str] = []
     with path.open("rb") as stream:
         if not looks_like_nrrd(stream.read(4)):
             raise ImageError(f"{path}: is not NRRD: it does not begin with NRRD")
         stream.seek(0)
-        while line := stream.readline(_LONGEST).decode("utf-8", "replace").rstrip():
+        while octets := stream.readline(_LONGEST).rstrip():
+            try:
+                line = octets.decode("utf-8")
+            except UnicodeDecodeError:
+                line = octets.decode("latin-1")
             if re.match("data ?file: *LIST", line, re.IGNORECASE):
                 raise ImageError(f"{path}: its voxels are in several files; save them in one")
             lines.append(line)

@@ -49,11 +49,15 @@ _SPACES = {
     **dict.fromkeys(("left-anterior-superior", "las"), (1.0, -1.0, 1.0)),
 }
 _IN_SPACE = ("domain", "space", "none", "???")
-# Units of length in millimetres; anything else is taken as mm.
+# Units of length in millimetres; an empty one is unknown, and taken as mm.
 _MILLIMETRES = {
+    **dict.fromkeys(("", "mm", "millimeter", "millimeters", "millimetre", "millimetres"), 1.0),
     **dict.fromkeys(("m", "meter", "meters", "metre", "metres"), 1000.0),
     **dict.fromkeys(("cm", "centimeter", "centimeters", "centimetre", "centimetres"), 10.0),
-    **dict.fromkeys(("um", "µm", "μm", "micron", "microns", "micrometer", "micrometre"), 0.001),
+    **dict.fromkeys(("um", "µm", "μm", "micron", "microns"), 0.001),
+    **dict.fromkeys(("micrometer", "micrometers", "micrometre", "micrometres"), 0.001),
+    **dict.fromkeys(("nm", "nanometer", "nanometers", "nanometre", "nanometres"), 1e-6),
+    **dict.fromkeys(("in", "inch", "inches"), 25.4),
 }
 
 _log = logging.getLogger("edgesam")
@@ -106,7 +110,8 @@ def lps_affine(header: Header) -> tuple[NDArray[np.float64], str | None]:
     counts voxels, and None is returned with it.
 
     Raises:
-        VolumeError: an axis that is not in space, or an affine that cannot be inverted.
+        VolumeError: an axis that is not in space, a unit of length that is not known, or an affine
+            that cannot be inverted.
     """
     affine = np.eye(4)
     if "space directions" not in header:
@@ -139,8 +144,18 @@ def lps_affine(header: Header) -> tuple[NDArray[np.float64], str | None]:
 
 
 def _scales(units: Any) -> NDArray[np.float64]:
-    """(3,) millimetres in each of three units."""
-    given = [str(unit).lower() for unit in units or ()]
+    """(3,) millimetres in each of three units; those that are not given are taken as mm.
+
+    Raises:
+        VolumeError: a unit that is not known, or another number of them than three.
+    """
+    given = [str(unit).strip().lower() for unit in units or ("", "", "")]
+    if not all(unit in _MILLIMETRES for unit in given):
+        raise VolumeError(
+            "its unit of length is none of m, cm, mm, µm, nm and inch; save it with one of these"
+        )
     if len(given) != 3:
-        return np.ones(3)
-    return np.array([_MILLIMETRES.get(unit, 1.0) for unit in given])
+        raise VolumeError(
+            f"damaged: its header gives {len(given)} units for three axes; get a fresh copy"
+        )
+    return np.array([_MILLIMETRES[unit] for unit in given])

@@ -9,11 +9,13 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from edgesam.affine import patient_axes
 from edgesam.cine import Cine
 from edgesam.errors import VolumeError
 from edgesam.image import Image
 from edgesam.labels import Labels, Source, grid
 from edgesam.place import Place
+from edgesam.plane import NAMES
 from edgesam.volume import Volume
 
 Kind = Literal["slice", "frame", "picture"]
@@ -28,17 +30,20 @@ class Shown:
         index: which slice or frame, from 0 in the source's order; 0 of a picture.
         array: (H, W) labels, rows and columns as the source shows them.
         source: what they lie on.
+        axis: of a slice without its volume, ``axial``, ``coronal`` or ``sagittal``; None if that
+            is not known. Slices of a volume are those along its own axis.
     """
 
     kind: Kind
     index: int
     array: NDArray[Any]
     source: Source
+    axis: str | None = None
 
     @property
     def name(self) -> str:
-        """For people and files, and never from a header: ``slice-0060``, ``frame-0003``."""
-        return self.kind if self.kind == "picture" else f"{self.kind}-{self.index:04d}"
+        """For people and files, never from a header: ``slice-0060``, ``coronal-0010``."""
+        return self.kind if self.kind == "picture" else f"{self.axis or self.kind}-{self.index:04d}"
 
     def image(self) -> Image:
         """The picture itself, read now.
@@ -72,7 +77,7 @@ def shown(labels: Labels, source: Source) -> list[Shown]:
         raise VolumeError(f"label {most} has no name: there are {len(labels.labels)}")
     if isinstance(source, Image):
         kind, index = _kind_of(source.place)
-        return [Shown(kind, index, labels.array, source)] if most else []
+        return [Shown(kind, index, labels.array, source, _axis_of(source.place))] if most else []
     if isinstance(source, Cine):
         frames = np.flatnonzero(labels.array.any(axis=(1, 2))).tolist()
         return [Shown("frame", index, labels.array[index], source) for index in frames]
@@ -99,3 +104,10 @@ def _kind_of(place: Place | None) -> tuple[Kind, int]:
     if place is not None and place.frame is not None:
         return "frame", place.frame
     return "picture", 0
+
+
+def _axis_of(place: Place | None) -> str | None:
+    """The plane's name in radiology; of oblique ones the closest."""
+    if place is None or place.plane is None or place.affine is None:
+        return None
+    return NAMES[patient_axes(place.affine)[2][0]]

@@ -53,6 +53,7 @@ _SUFFIXES: dict[Kind, tuple[str, ...]] = {
     **dict.fromkeys(("seg", "labelmap", "rtstruct", "sr"), (".dcm",)),
 }
 _DICOM = ("seg", "labelmap", "rtstruct", "sr")
+_CODED = (*_DICOM, "nrrd", "coco")
 _PACKAGES: dict[Kind, tuple[str, str]] = {
     "seg": ("highdicom", "dicom"),
     "labelmap": ("highdicom", "dicom"),
@@ -101,9 +102,11 @@ def check_source(path: Path, kind: Kind | None, source: Source) -> None:
     """Refuse before anything is computed what :func:`write` would refuse.
 
     Raises:
-        ImageError: a package is missing, or the source is not one that this format refers to.
+        ImageError: a package is missing, the source is not one that this format refers to, or the
+            path is one of its own files.
     """
     chosen = kind_of(path, kind)
+    _spare(path, source)
     needed = _PACKAGES.get(chosen)
     if needed is not None and find_spec(needed[0]) is None:
         raise ImageError(
@@ -113,15 +116,31 @@ def check_source(path: Path, kind: Kind | None, source: Source) -> None:
     if chosen in _DICOM and (source.origin is None or source.origin.format != "dicom"):
         raise ImageError(
             f"cannot write {path}: {chosen} refers to DICOM images, and the source is none; "
-            "write .nii.gz, .nrrd or .png (of a slice across a series, the source is the series)"
+            f"write {_instead(source)}"
         )
     if chosen in ("seg", "labelmap") and isinstance(source, Cine):
         raise ImageError(
             f"cannot write {path}: DICOM SEG needs a place in the patient, and a cine has none; "
-            "write a structured report: --as sr, kind='sr'"
+            "write a structured report (sr) instead"
         )
     if chosen in ("nifti", "nrrd", "rtstruct") and not isinstance(source, Volume):
-        raise ImageError(f"cannot write {path}: {chosen} is for volumes, and the source is none")
+        raise ImageError(
+            f"cannot write {path}: {chosen} is for volumes, and this is one picture or a cine; "
+            f"give the folder of the series, or write {_instead(source)}"
+        )
+
+
+def _instead(source: Source) -> str:
+    return ".nii.gz, .nrrd or .png" if isinstance(source, Volume) else ".png, .geojson or .json"
+
+
+def _spare(path: Path, source: Source) -> None:
+    """Never replace what was segmented."""
+    if source.origin is None or not path.exists():
+        return
+    for file in {part.file.path for part in source.origin.parts}:
+        if file.exists() and path.samefile(file):
+            raise ImageError(f"cannot write {path}: it is a file of the source; give another name")
 
 
 def write(
@@ -164,14 +183,15 @@ def write(
     chosen = kind_of(file, kind)
     if empty_frames and chosen not in ("seg", "labelmap"):
         raise ImageError(f"cannot write {file}: empty frames are for DICOM SEG")
+    if source is not None:
+        check_source(file, kind, source)
     if chosen in ("png", "tiff"):
         write_mask(file, _one_picture(file, mask, source))
         return
     if source is None:
         raise VolumeError(f"cannot write {file}: {chosen} needs the source that was segmented")
-    check_source(file, kind, source)
     labels = Labels.over(source, mask, names, provenance)
-    if chosen in _DICOM:
+    if chosen in _CODED:
         labels = replace(labels, labels=tuple(with_terms(label) for label in labels.labels))
     module, name = _WRITERS[chosen]
     writer = getattr(import_module(f"edgesam.formats.{module}"), name)

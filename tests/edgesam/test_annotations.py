@@ -240,7 +240,7 @@ def test_a_picture_that_is_a_slice_or_a_frame_says_which(tmp_path: Path) -> None
     array = np.ones((5, 7), np.uint8)
     volume = Volume.from_array(np.zeros((9, 5, 7), np.int16), np.eye(4)[[2, 1, 0, 3]])
     write_coco(tmp_path / "a.json", labelled(array), volume.slice(6))
-    assert written(tmp_path / "a.json")["images"][0]["file_name"] == "slice-0006"
+    assert written(tmp_path / "a.json")["images"][0]["file_name"] == "axial-0006"
     write_geojson(tmp_path / "a.geojson", labelled(array), picture(5, 7, place=Place(frame=2)))
     assert written(tmp_path / "a.geojson")["features"][0]["properties"]["frame"] == 2
 

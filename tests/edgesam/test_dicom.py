@@ -267,6 +267,9 @@ def test_the_files_first_window(
         {"WindowCenter": "40", "WindowWidth": "0"},
         {"WindowCenter": "40", "WindowWidth": "9", "VOILUTFunction": "CUBIC"},
         {"RescaleSlope": "0", "RescaleIntercept": "5"},
+        {"RescaleSlope": "2"},
+        {"RescaleSlope": "2", "RescaleIntercept": ""},
+        {"RescaleIntercept": "-1024"},
     ],
 )
 def test_useless_mappings_are_ignored_with_a_warning(

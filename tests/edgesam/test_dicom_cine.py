@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import logging
 import math
+import pickle
+import threading
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +22,12 @@ from pydicom.sequence import Sequence
 from edgesam.cine import Cine
 from edgesam.errors import EdgeSamError, ImageError, VolumeError
 from edgesam.formats.dicom import image as dicom_image
+from edgesam.formats.dicom.header import image_header
+from edgesam.formats.dicom.image import image_of
+from edgesam.formats.dicom.kept import keep_decoding
 from edgesam.formats.dicom.reading import read_dicom
 from edgesam.image import Image
-from edgesam.origin import File
+from edgesam.origin import File, Part
 from edgesam.place import Place, Region
 from edgesam.volume import Volume
 from edgesam.window import Window
@@ -240,6 +246,160 @@ def test_frames_without_a_place_are_a_cine(tmp_path: Path) -> None:
         assert picture.origin.parts[0].frame == k
     with pytest.raises(ImageError, match=r"no frame 6: this cine has 6, 0\.\.5"):
         found.frame(6)
+
+
+def written_by_people(text: str) -> dict[str, Any]:
+    """Elements that may say who a patient is or what somebody thought, at any depth."""
+    return {
+        "PatientName": text,
+        "PatientID": text,
+        "PatientComments": text,
+        "ReferringPhysicianName": text,
+        "OperatorsName": text,
+        "InstitutionName": text,
+        "StudyDescription": text,
+        "SeriesDescription": text,
+        "ProtocolName": text,
+        "ImageComments": text,
+        "WindowCenterWidthExplanation": text,
+        "OtherPatientIDsSequence": one(PatientID=text),
+        "ReferencedImageSequence": one(ImageComments=text),
+    }
+
+
+def planted(file: File) -> File:
+    """The file with secrets wherever some fit: in the preamble, meta, private elements, items."""
+    dataset = pydicom.dcmread(file.path)
+    dataset.update(item(**written_by_people("SECRET")))
+    dataset.private_block(0x0009, "SECRET", create=True).add_new(1, "LO", "SECRET")
+    dataset.file_meta.PrivateInformationCreatorUID = pydicom.uid.UID("1.2.3")
+    dataset.file_meta.PrivateInformation = b"SECRET"
+    dataset.preamble = b"SECRET".ljust(128)
+    for keyword in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"):
+        for group in dataset.get(keyword, ()):
+            group.FrameContentSequence = one(FrameComments="SECRET")
+            group.update(item(**written_by_people("SECRET")))
+            for name in ("PixelValueTransformationSequence", "FrameVOILUTSequence"):
+                for inner in group.get(name, ()):
+                    inner.update(item(**written_by_people("SECRET")))
+    dataset.save_as(file.path)
+    assert file.path.read_bytes().count(b"SECRET") > 12
+    return file
+
+
+def remembered(owner: object) -> bytes:
+    """All that an object holds, but its locks."""
+    held = {n: v for n, v in vars(owner).items() if type(v) is not type(threading.Lock())}
+    return pickle.dumps(held)
+
+
+def zipped(file: File) -> File:
+    """The same as a member of an archive, which is unpacked into memory."""
+    path = file.path.with_suffix(".zip")
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.write(file.path, "member")
+    return File(path, "member")
+
+
+@pytest.mark.parametrize("archived", [False, True])
+def test_nobodys_name_stays_in_memory_with_a_cine(tmp_path: Path, archived: bool) -> None:
+    file = save(
+        tmp_path / "a",
+        FRAMES,
+        FrameTime="40",
+        PixelSpacing=[2, 3],
+        RescaleSlope="2",
+        RescaleIntercept="-7",
+        WindowCenter="40",
+        WindowWidth="400",
+        SequenceOfUltrasoundRegions=Sequence([region((0, 0, 4, 3), 0.1, 0.2)]),
+    )
+    before = list(cine(file))
+    file = planted(file)
+    found = cine(zipped(file) if archived else file)
+    assert found.milliseconds == 40
+    for _ in range(2):  # before and after decoding
+        kept = pickle.dumps(found)
+        assert b"SECRET" not in kept
+        assert b"SECRET" not in remembered(found.frames)
+        assert len(kept) < 20_000
+        for one_before, now in zip(before, found, strict=True):
+            assert np.array_equal(now.pixels, one_before.pixels)
+            assert (now.voi, now.modality) == (one_before.voi, one_before.modality)
+            assert now.place is not None
+            assert one_before.place is not None
+            assert now.place.regions == one_before.place.regions
+    again = pickle.loads(pickle.dumps(found))
+    assert np.array_equal(again.frame(3).pixels, before[3].pixels)
+
+
+@pytest.mark.parametrize("archived", [False, True])
+def test_nobodys_name_stays_in_memory_with_a_volume(tmp_path: Path, archived: bool) -> None:
+    file = sagittal(tmp_path / "a", [5, 7, 9])
+    want = read_dicom(file)
+    assert isinstance(want, Volume)
+    array, vois = want.array, [want.voxels.voi(0, k) for k in range(3)]
+    file = planted(file)
+    found = read_dicom(zipped(file) if archived else file)
+    assert isinstance(found, Volume)
+    assert b"SECRET" not in remembered(found.voxels)
+    assert np.array_equal(found.array, array)
+    assert np.array_equal(found.affine, want.affine)
+    assert [found.voxels.voi(0, k) for k in range(3)] == vois
+    assert found.slice(1).voi is not None
+    assert b"SECRET" not in remembered(found.voxels)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "examples_palette.dcm",
+        "MR_small_bigendian.dcm",
+        "SC_rgb_rle_2frame.dcm",
+        "MR_small_implicit.dcm",
+    ],
+)
+def test_what_is_kept_decodes_the_same(name: str) -> None:
+    """Palettes, both byte orders, implicit types, colours: files of pydicom's wheel."""
+    path = get_testdata_file(name, download=False)
+    assert path is not None
+    file = File(Path(str(path)))
+    header = image_header(file)
+    whole = image_of(Part(file), header)
+    keep_decoding(file, header)
+    assert len(header.dataset) < 35
+    kept = image_of(Part(file), header)
+    assert np.array_equal(kept.pixels, whole.pixels)
+    assert kept.pixels.dtype == whole.pixels.dtype
+    assert np.array_equal(kept.to_rgb8()[0], whole.to_rgb8()[0])
+
+
+@pytest.mark.parametrize("implicit", [False, True])
+def test_kept_tables_of_signed_values_decode_the_same(tmp_path: Path, implicit: bool) -> None:
+    """Their descriptors' type follows from the pixels', which stands at the top of the header."""
+    data = np.array([5, 10, 20, 40, 60000, 7], "<u2").tobytes()
+    tables = [
+        item(LUTDescriptor=[6, first, 16], LUTData=data, LUTExplanation="SECRET")
+        for first in (-2, 0)
+    ]
+    file = save(
+        tmp_path / "a",
+        FRAMES[:2],
+        PixelRepresentation=1,
+        ModalityLUTSequence=Sequence(tables[:1]),
+        VOILUTSequence=Sequence(tables[1:]),
+    )
+    if implicit:
+        dataset = pydicom.dcmread(file.path)
+        dataset.file_meta.TransferSyntaxUID = pydicom.uid.ImplicitVRLittleEndian
+        dataset.save_as(file.path, implicit_vr=True, little_endian=True)
+    found = cine(file)
+    assert b"SECRET" not in pickle.dumps(found)
+    want = image(file, frame=1)
+    assert np.array_equal(found.frame(1).pixels, want.pixels)
+    assert len(np.unique(want.pixels)) == 1
+    assert np.array_equal(found.frame(0).pixels[0], [20, 40, 60000, 7, 7])
+    assert np.array_equal(found.frame(0).to_rgb8()[0], image(file, frame=0).to_rgb8()[0])
 
 
 def test_one_place_for_all_frames_is_nobodys(tmp_path: Path) -> None:

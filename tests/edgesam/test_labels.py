@@ -182,3 +182,41 @@ def test_arrays_that_are_no_labels(array: NDArray[Any], words: str) -> None:
 def test_names_must_be_as_many_as_labels() -> None:
     assert "1 names" in refused(volume(), np.full(SHAPE, 2), ["only one"])
     assert "no mask" in refused(volume(), [])
+
+
+def test_a_mask_of_another_slice_is_not_this_picture_s() -> None:
+    source = volume()
+    first, second = source.slice(0), source.slice(1)
+    assert Labels.over(first, mask_on(first, full(first))).array.all()
+    with pytest.raises(VolumeError, match="not made on this picture"):
+        Labels.over(second, mask_on(first, full(first)))
+    frames = CINE.frame(0), CINE.frame(1)
+    with pytest.raises(VolumeError, match="not made on this picture"):
+        Labels.over(frames[1], mask_on(frames[0], full(frames[0])))
+
+
+def test_a_mask_without_millimetres_is_not_of_a_volume_with_them() -> None:
+    unknown = replace(volume(), spacing_source=None)
+    image = unknown.slice(1)
+    assert Labels.over(unknown, mask_on(image, full(image))).array[:, :, 1].all()
+    with pytest.raises(VolumeError, match="not made on a slice of this volume"):
+        Labels.over(volume(), mask_on(image, full(image)))
+
+
+def test_grey_levels_that_differ_leave_the_rest_of_what_made_them() -> None:
+    source = volume()
+    made = [replace(MADE, mapping=f"percentiles 0.5..99.5 = 0..{top}") for top in (9, 12)]
+    images = [source.slice(index) for index in (0, 1)]
+    masks = [mask_on(i, full(i), m) for i, m in zip(images, made, strict=True)]
+    shared = Labels.over(source, masks).provenance
+    assert shared == replace(MADE, mapping="differs from slice to slice")
+
+
+def test_booleans_are_one_object_even_if_nothing_was_found() -> None:
+    labels = Labels.over(volume(), np.zeros(SHAPE, np.bool_))
+    assert (len(labels.labels), labels.array.any()) == (1, False)
+
+
+def test_arrays_in_a_list_are_no_masks() -> None:
+    with pytest.raises(VolumeError, match="or one array of the source's size"):
+        Labels.over(volume(), [np.zeros(SHAPE, np.bool_)])  # type: ignore[list-item]

@@ -66,6 +66,12 @@ def test_without_a_thickness_there_is_an_area_and_no_volume() -> None:
     assert (found.area_mm2, found.volume_ml) == (16, None)
 
 
+def test_an_affine_that_knows_no_thickness_makes_no_volume() -> None:
+    """The third axis of a single picture's affine is a unit vector where the file says nothing."""
+    found = measure(box(1, 1, 4, 4), place(2.0, 2.0, affine=np.diag([2.0, 2.0, 1.0, 1.0])))  # type: ignore[arg-type]
+    assert (found.area_mm2, found.volume_ml) == (64, None)
+
+
 def test_an_ultrasound_region_must_hold_the_whole_mask() -> None:
     regions = (
         Region((0, 0, 39, 79), 0.2, 0.1, "PhysicalDeltaX"),

@@ -18,10 +18,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from PIL import Image as Pillow
 
 from edgesam.affine import LPS_TO_RAS, to_patient
 from edgesam.errors import EdgeSamError, ImageError, OutOfMemory, VolumeError
+from edgesam.formats import is_study, read
 from edgesam.formats.nifti import looks_like_nifti, read_nifti, write_nifti
+from edgesam.image import Image
 from edgesam.labels import Labels
 from edgesam.origin import File, Origin, Part
 from edgesam.provenance import Provenance
@@ -151,6 +154,49 @@ class TestReading:
         head = gzip.decompress(head) if name.endswith(".gz") else head
         assert looks_like_nifti(head[:348])
         assert not looks_like_nifti(head[1:])
+
+    @pytest.mark.parametrize(
+        ("header", "data"),
+        [
+            *(("v.hdr", "v.img"), ("v.hdr.gz", "v.img.gz"), ("v.hdr", "v.img.gz")),
+            *(("v.hdr.gz", "v.img"), ("V.HDR", "V.IMG")),
+        ],
+    )
+    @pytest.mark.parametrize("version", [1, 2])
+    def test_a_pair_by_either_name(
+        self, tmp_path: Path, header: str, data: str, version: int
+    ) -> None:
+        nib.save(getattr(nib, f"Nifti{version}Pair")(values(), turned()), tmp_path / "p.hdr")
+        for made, name in (("p.hdr", header), ("p.img", data)):
+            octets = (tmp_path / made).read_bytes()
+            (tmp_path / made).unlink()
+            (tmp_path / name).write_bytes(gzip.compress(octets) if "gz" in name else octets)
+        for name in (header, data):
+            volume = read(tmp_path / name)
+            assert isinstance(volume, Volume)
+            assert np.array_equal(volume.array, values())
+            assert not is_study(tmp_path / name)
+
+    def test_the_voxels_that_were_asked_for(self, tmp_path: Path) -> None:
+        nib.save(nib.Nifti1Pair(values(), turned()), tmp_path / "p.hdr")
+        other = values()[::-1].tobytes("F")
+        (tmp_path / "p.img.gz").write_bytes(gzip.compress(other))
+        assert np.array_equal(read(tmp_path / "p.img").array, values())
+        assert np.array_equal(read(tmp_path / "p.img.gz").array, values()[::-1])
+
+    def test_an_img_that_is_no_pair_s(self, tmp_path: Path) -> None:
+        """What is in the file decides, unless a NIfTI header stands beside it."""
+        Pillow.new("L", (5, 4)).save(tmp_path / "p.img", "PNG")
+        for beside in (b"", b"ENVI\nsamples = 5", bytes(348)):
+            (tmp_path / "p.hdr").write_bytes(beside)
+            assert isinstance(read(tmp_path / "p.img"), Image)
+        (tmp_path / "p.hdr").unlink()
+        (tmp_path / "p.hdr.gz").write_bytes(b"\x1f\x8b cut")
+        assert isinstance(read(tmp_path / "p.img"), Image)
+        nib.save(nib.Nifti1Pair(values(), turned()), tmp_path / "q.hdr")
+        (tmp_path / "q.img").unlink()
+        with pytest.raises(ImageError, match="no such file"):
+            read(tmp_path / "q.img")
 
     def test_content_decides_not_the_name(self, tmp_path: Path) -> None:
         save(tmp_path / "v.nii.gz", values())
@@ -470,6 +516,22 @@ class TestWriting:
         write_nifti(tmp_path / "l.nii", some_labels(SHAPE), source)
         header = nib.load(tmp_path / "l.nii").header
         assert (header["sform_code"], header["qform_code"], header["xyzt_units"]) == (0, 0, 0)
+        again = read_nifti(tmp_path / "l.nii")
+        assert again.spacing_source is None
+        assert "unknown spacing" in repr(again)
+        write_nifti(tmp_path / "m.nii", some_labels(SHAPE), again)
+        assert read_nifti(tmp_path / "m.nii").spacing_source is None
+
+    def test_others_open_unknown_spacing(self, tmp_path: Path) -> None:
+        source = Volume(InMemory(values()), np.eye(4), 2, spacing_source=None)
+        write_nifti(tmp_path / "l.nii.gz", some_labels(SHAPE), source)
+        theirs = nib.load(tmp_path / "l.nii.gz")
+        assert np.array_equal(np.asarray(theirs.dataobj), some_labels(SHAPE).array)
+        assert theirs.header.get_zooms() == (1, 1, 1)
+        itk = pytest.importorskip("SimpleITK")
+        image = itk.ReadImage(str(tmp_path / "l.nii.gz"))
+        assert np.array_equal(itk.GetArrayFromImage(image).T, some_labels(SHAPE).array)
+        assert image.GetSpacing() == (1, 1, 1)
 
     @pytest.mark.parametrize(("highest", "dtype"), [(3, "u1"), (255, "u1"), (256, "<u2")])
     def test_the_smallest_integers(self, tmp_path: Path, highest: int, dtype: str) -> None:

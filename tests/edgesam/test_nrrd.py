@@ -238,13 +238,46 @@ class TestPlace:
         assert "no spacing" in said(caplog)
 
     @pytest.mark.parametrize(
-        ("unit", "scale"), [("mm", 1), ("m", 1000), ("µm", 1e-3), ("um", 1e-3), ("", 1), ("cm", 10)]
+        ("unit", "scale"),
+        [
+            *(("mm", 1), ("", 1), ("m", 1000), ("cm", 10), ("nm", 1e-6), ("Inch", 25.4)),
+            *(("in", 25.4), ("µm", 1e-3), ("μm", 1e-3), ("um", 1e-3), ("micrometers", 1e-3)),
+        ],
     )
     def test_units(self, tmp_path: Path, unit: str, scale: float) -> None:
         units = " ".join([f'"{unit}"'] * 3)
         volume = read_nrrd(save(tmp_path / "v.nrrd", space_units=units))
         assert np.allclose(volume.spacing, np.array([0.5, 2, 3]) * scale)
         assert np.allclose(volume.affine[:3, 3], np.array([10, 20, 30]) * scale)
+        none = dict.fromkeys(("space", "space_directions", "space_origin"))
+        alone = read_nrrd(save(tmp_path / "w.nrrd", **none, spacings="0.5 2 3", units=units))
+        assert np.allclose(alone.spacing, np.array([0.5, 2, 3]) * scale)
+
+    def test_latin_1(self, tmp_path: Path) -> None:
+        """What older programs write; beside it a line of UTF-8."""
+        path = save(tmp_path / "v.nrrd", space_units='"µm" "µm" "µm"', content="Läsion")
+        data = path.read_bytes()
+        path.write_bytes(data.replace("µm".encode(), "µm".encode("latin-1")))
+        assert np.allclose(read_nrrd(path).spacing, (0.5e-3, 2e-3, 3e-3))
+        path.write_bytes(data.replace("Läsion".encode(), "Läsion".encode("latin-1")))
+        assert np.allclose(read_nrrd(path).spacing, (0.5e-3, 2e-3, 3e-3))
+
+    @pytest.mark.parametrize(
+        ("units", "words"),
+        [
+            ('"mm" "mm" "SECRET"', "unit of length"),
+            ('"\ufffdm" "\ufffdm" "\ufffdm"', "unit of length"),
+            ('"um"', "damaged"),
+        ],
+    )
+    def test_a_unit_that_is_not_known_is_refused(
+        self, tmp_path: Path, units: str, words: str
+    ) -> None:
+        message = refusal(save(tmp_path / "v.nrrd", space_units=units))
+        assert words in message
+        assert "SECRET" not in message
+        none = dict.fromkeys(("space", "space_directions", "space_origin"))
+        assert words in refusal(save(tmp_path / "w.nrrd", **none, spacings="0.5 2 3", units=units))
 
 
 class TestWriting:

@@ -19,8 +19,10 @@ from edgesam.affine import to_index
 from edgesam.cine import Cine
 from edgesam.errors import ImageError, VolumeError
 from edgesam.formats.dicom.rtstruct import write_rtstruct
-from edgesam.labels import Label, Labels
+from edgesam.formats.dicom.study import read_study
+from edgesam.labels import Code, Label, Labels
 from edgesam.origin import Origin
+from edgesam.provenance import Provenance
 from edgesam.volume import Volume
 
 Stack = Callable[..., Volume]
@@ -170,6 +172,18 @@ def test_a_label_without_a_voxel_has_no_contours(tmp_path: Path, make_stack: Sta
     assert len(second.ContourSequence) == 1
 
 
+def test_a_description_is_cut_to_what_dicom_holds(tmp_path: Path, make_stack: Stack) -> None:
+    volume = make_stack()
+    array = np.ones(volume.shape, np.uint8)
+    made = Provenance("m" * 700, "fp32", "fake", "a" * 64, "b" * 64, "w" * 700)
+    label = Label("liver", type=Code("1", "99TEST", "a long meaning"))
+    write_rtstruct(tmp_path / "rt.dcm", Labels(array, (label,), made), volume)
+    written = pydicom.dcmread(tmp_path / "rt.dcm")
+    (roi,) = written.StructureSetROISequence
+    assert (len(roi.ROIDescription), len(written.StructureSetDescription)) == (1024, 1024)
+    assert roi.ROIDescription.startswith("a long meaning. edgesam ")
+
+
 def test_a_contour_longer_than_64_kib(tmp_path: Path, make_stack: Stack, as_labels: Make) -> None:
     volume = make_stack((2, 64, 64))
     array = np.zeros(volume.shape, np.uint8)
@@ -215,6 +229,47 @@ def test_sources_it_cannot_refer_to(
     fewer = Origin("dicom", volume.origin.parts[1:])
     refused(path, labels, replace(volume, origin=fewer), VolumeError, "from 3 images")
     refused(path, as_labels(blobs((5, 12, 16))), make_cine(), VolumeError, "for volumes")
+
+
+def test_contours_need_millimetres_in_the_patient(
+    tmp_path: Path, make_stack: Stack, as_labels: Make, blobs: Draw
+) -> None:
+    path = tmp_path / "rt.dcm"
+    volume = make_stack()
+    labels = as_labels(blobs(volume.shape))
+    for source, says in (
+        (None, "unknown spacing"),
+        ("ImagerPixelSpacing", "spacing at the detector"),
+    ):
+        other = replace(volume, spacing_source=source)
+        wanted = rf"patient millimetres.* has {says}.*\.nrrd or \.geojson"
+        refused(path, labels, other, VolumeError, wanted)
+
+
+@pytest.mark.parametrize("spacing", [None, "ImagerPixelSpacing"])
+def test_a_series_as_read_without_pixel_spacing(
+    tmp_path: Path, make_stack: Stack, as_labels: Make, blobs: Draw, spacing: str | None
+) -> None:
+    volume = make_stack()
+    labels = as_labels(blobs(volume.shape))
+    assert volume.origin is not None
+    for part in volume.origin.parts:
+        header = pydicom.dcmread(part.file.path)
+        if spacing:
+            setattr(header, spacing, header.PixelSpacing)
+        del header.PixelSpacing
+        header.save_as(part.file.path)
+    read = read_study(volume.origin.parts[0].file.path.parent)
+    assert isinstance(read, Volume)
+    refused(tmp_path / "rt.dcm", labels, read, VolumeError, "patient millimetres")
+
+
+def test_what_is_not_dicom_is_said_before_its_spacing(
+    tmp_path: Path, make_stack: Stack, as_labels: Make, blobs: Draw
+) -> None:
+    nifti = replace(make_stack(), origin=None, spacing_source="affine")
+    labels = as_labels(blobs(nifti.shape))
+    refused(tmp_path / "rt.dcm", labels, nifti, VolumeError, "the source is none")
 
 
 def test_masks_and_files_it_cannot_use(

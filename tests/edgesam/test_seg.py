@@ -431,6 +431,60 @@ def test_sources_that_are_not_dicom(
         refused(tmp_path / "a.dcm", labels, other, VolumeError, r"\.nii\.gz, \.nrrd")
 
 
+def test_a_picture_is_sent_to_the_formats_of_pictures(
+    tmp_path: Path, make_stack: Stack, as_labels: Make
+) -> None:
+    volume = make_stack((1, 12, 10))
+    image = Image(np.zeros((12, 10), np.uint8), origin=volume.origin)
+    labels = as_labels(np.ones((12, 10), np.uint8))
+    advice = r"write \.png, \.geojson or \.json instead$"
+    refused(tmp_path / "a.dcm", labels, replace(image, origin=None), VolumeError, advice)
+    assert volume.origin is not None
+    path = volume.origin.parts[0].file.path
+    whole = path.read_bytes()
+    header = pydicom.dcmread(path)
+    header.StudyInstanceUID = ""
+    header.save_as(path)
+    refused(tmp_path / "a.dcm", labels, image, ImageError, rf"no UID.*{advice}")
+    path.write_bytes(whole.replace(b"20200102", b"SECRETXX"))
+    refused(tmp_path / "a.dcm", labels, image, ImageError, rf"cannot be carried over.*{advice}")
+
+
+@pytest.mark.parametrize(
+    "missing", [["PixelSpacing"], ["SliceThickness"], ["PixelSpacing", "SliceThickness"]]
+)
+def test_a_missing_measure_is_named(
+    tmp_path: Path, make_stack: Stack, as_labels: Make, blobs: Draw, missing: list[str]
+) -> None:
+    volume = make_stack()
+    labels = as_labels(blobs(volume.shape))
+    assert volume.origin is not None
+    for part in volume.origin.parts:
+        header = pydicom.dcmread(part.file.path)
+        for keyword in missing:
+            delattr(header, keyword)
+        header.save_as(part.file.path)
+    says = rf"have no {' and no '.join(missing)}, which .*\.nii\.gz, \.nrrd"
+    refused(tmp_path / "a.dcm", labels, volume, ImageError, says)
+
+
+def test_a_missing_measure_of_an_enhanced_file_is_named(
+    tmp_path: Path, make_stack: Stack, as_labels: Make, over_files: Stack
+) -> None:
+    stack = make_stack()
+    path = enhanced(tmp_path / "mr.dcm", stack, [0, 1, 2, 3])
+    volume = over_files([path], frames=4)
+    header = pydicom.dcmread(path)
+    for group in header.PerFrameFunctionalGroupsSequence:
+        if "PixelMeasuresSequence" in group:
+            del group.PixelMeasuresSequence
+    if "PixelMeasuresSequence" in header.SharedFunctionalGroupsSequence[0]:
+        del header.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence
+    header.save_as(path)
+    labels = as_labels(np.ones(volume.shape, np.uint8))
+    refused(tmp_path / "a.dcm", labels, volume, ImageError, "have no PixelSpacing, which")
+
+
 def test_files_that_have_gone_or_changed(
     tmp_path: Path, make_stack: Stack, as_labels: Make, blobs: Draw
 ) -> None:

@@ -165,13 +165,28 @@ def test_a_stack_of_slices_refers_to_those_with_objects(
 
 def test_a_picture_with_a_place(tmp_path: Path, make_stack: Stack, as_labels: Make) -> None:
     volume = make_stack((1, 12, 10), FrameOfReferenceUID=None)
-    place = Place(regions=(Region((0, 0, 9, 11), 2.0, 3.0, "ImagerPixelSpacing"),))
+    place = Place(regions=(Region((0, 0, 9, 11), 2.0, 3.0, "PixelSpacing"),))
     image = Image(np.zeros((12, 10), np.uint8), place=place, origin=volume.origin)
     array = np.zeros((12, 10), np.uint8)
     array[0, 0] = 1
     write_sr(tmp_path / "a.dcm", as_labels(array), image)
     (group,) = groups_of(tmp_path / "a.dcm")
     assert group.get_measurements()[0].value == 6
+
+
+@pytest.mark.parametrize("source", ["ImagerPixelSpacing", "NominalScannedPixelSpacing"])
+def test_no_area_of_the_patient_is_made_of_the_detectors(
+    tmp_path: Path, make_stack: Stack, as_labels: Make, source: str
+) -> None:
+    volume = make_stack((1, 12, 10), FrameOfReferenceUID=None)
+    place = Place(regions=(Region((0, 0, 9, 11), 2.0, 3.0, source),))
+    image = Image(np.zeros((12, 10), np.uint8), place=place, origin=volume.origin)
+    array = np.zeros((12, 10), np.uint8)
+    array[3:5, 2:6] = 1
+    write_sr(tmp_path / "a.dcm", as_labels(array), image)
+    (group,) = groups_of(tmp_path / "a.dcm")
+    (area,) = group.get_measurements()
+    assert (area.value, area.unit.value) == (8, "{pixels}")
 
 
 def test_a_name_in_other_letters(tmp_path: Path, make_cine: MakeCine) -> None:
@@ -205,6 +220,8 @@ def test_what_it_refuses(
     refused(path, replace(labels, array=labels.array[1:]), cine, VolumeError, "what it lies on")
     refused(path, replace(labels, array=labels.array * np.uint8(0)), cine, VolumeError, "empty")
     refused(path, labels, replace(cine, origin=None), VolumeError, "source is none")
+    advice = r"write \.geojson or \.json, or \.png of one frame, instead$"
+    refused(path, labels, replace(cine, origin=None), VolumeError, advice)
     beyond = (*cine.origin.parts[:4], Part(cine.origin.parts[0].file, 9))
     other = replace(cine, origin=Origin("dicom", beyond))
     refused(path, labels, other, ImageError, "not the image any more")

@@ -132,7 +132,7 @@ class TestWhichPicture:
         assert "picture: frame 3 of Cine(US, 5 frames of 16 x 12" in capsys.readouterr().out
         words = ("--box", "2,2,9,9", "--frame", 3)
         code = segment(*words, source=cine, out="a.dcm")
-        fails(capsys, code, "DICOM SEG needs a place in the patient", "--as sr")
+        fails(capsys, code, "DICOM SEG needs a place in the patient", "a structured report (sr)")
         assert segment(*words, "--as", "sr", source=cine, out="a.dcm") == 0
         assert pydicom.dcmread(tmp_path / "a.dcm").Modality == "SR"
 
@@ -208,6 +208,9 @@ class TestWhatIsWritten:
             (("--as", "what"), "a.dcm", "'what' is none of png, tiff, seg"),
             ((), "none/a.dcm", "does not exist"),
             (("--name", "a", "--name", "b"), "a.dcm", "give one --name for each object"),
+            (("--name", "x" * 65), "a.dcm", "1 to 64 printable characters"),
+            (("--name", " "), "a.dcm", "1 to 64 printable characters"),
+            (("--name", "a\\b"), "a.dcm", "1 to 64 printable characters"),
         ],
     )
     def test_what_cannot_be_meant(
@@ -230,6 +233,28 @@ class TestWhatIsWritten:
         Pillow.new("L", (30, 20)).save(tmp_path / "a.png")
         code = segment("--box", "5,5,9,9", source=tmp_path / "a.png", out="a.dcm")
         fails(capsys, code, "seg refers to DICOM images, and the source is none")
+
+    @pytest.mark.parametrize("out", ["003.dcm", "000.dcm"])
+    def test_a_file_of_the_study_is_spared(
+        self, segment: Callable[..., int], stack: Path, capsys: Capture, out: str
+    ) -> None:
+        before = (stack / out).read_bytes()
+        code = segment("--slice", 1, "--box", "2,2,12,20", out=str(stack / out))
+        fails(capsys, code, "it is a file of the source")
+        assert (stack / out).read_bytes() == before
+
+    @pytest.mark.parametrize(("out", "axis"), [("a.geojson", "sagittal"), ("a.json", "coronal")])
+    def test_a_picture_across_slices_stays_whole(
+        self, segment: Callable[..., int], tmp_path: Path, out: str, axis: str
+    ) -> None:
+        options = ("--axis", axis, "--slice", 12, "--box", "5,1,20,4")
+        assert segment(*options, out=out) == 0
+        written = json.loads((tmp_path / out).read_text("utf-8"))
+        if out.endswith(".geojson"):
+            (feature,) = written["features"]
+            assert (feature["properties"]["axis"], feature["properties"]["slice"]) == (axis, 12)
+        else:
+            assert [image["file_name"] for image in written["images"]] == [f"{axis}-0012"]
 
     def test_a_missing_package(
         self, segment: Callable[..., int], capsys: Capture, monkeypatch: pytest.MonkeyPatch

@@ -26,7 +26,8 @@ class DicomFrames:
 
         Args:
             parts: where each frame is.
-            header: that of the one file which holds them all; None where each has its own.
+            header: that of the one file which holds them all, or what decoding needs of it; None
+                where each has its own.
         """
         self._parts = tuple(parts)
         self._header = header

@@ -25,9 +25,10 @@ if TYPE_CHECKING:
 
 Vector = tuple[float, float, float]
 
-# PS3.3: 10.7.1.1 (or the functional group, C.7.6.16.2.1), C.8.7.4 and others, C.8.1.2. In this
-# order: the first is in the patient, the others at the detector.
-_SPACINGS = ("PixelSpacing", "ImagerPixelSpacing", "NominalScannedPixelSpacing")
+# PS3.3: 10.7.1.1 (or the functional group, C.7.6.16.2.1), C.8.7.4 and others, C.8.1.2.
+IN_PATIENT = "PixelSpacing"
+AT_DETECTOR = ("ImagerPixelSpacing", "NominalScannedPixelSpacing")
+_SPACINGS = (IN_PATIENT, *AT_DETECTOR)
 _UNIT = 1e-2  # a direction's length may differ that much from 1, and two from perpendicular
 
 _log = logging.getLogger("edgesam")
@@ -67,7 +68,7 @@ class Grid:
         Millimetres at a detector have no place in the patient. Planes further on are 1 mm apart
         where the file does not say.
         """
-        if self.position is None or self.spacing is None or self.source != _SPACINGS[0]:
+        if self.position is None or self.spacing is None or self.source != IN_PATIENT:
             return None
         row, column = self.spacing
         matrix = np.eye(4)

@@ -67,6 +67,8 @@ def apply_modality(
     if sequence := group.get("ModalityLUTSequence"):
         signed = whole(header, "PixelRepresentation") == 1
         return _sequence_table(sequence[0], header, signed).look_up(stored)
+    if (_number(group, "RescaleSlope") is None) != (_number(group, "RescaleIntercept") is None):
+        _log.warning("%s: has only one of rescale slope and intercept: ignored", file)
     slope, intercept = _rescale(group)
     if slope == 0:
         _log.warning("%s: its rescale slope is 0, which would wipe the picture: ignored", file)

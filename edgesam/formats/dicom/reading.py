@@ -14,6 +14,7 @@ from edgesam.formats.dicom.cine import DicomFrames, milliseconds
 from edgesam.formats.dicom.geometry import stacked_affine
 from edgesam.formats.dicom.header import frame_count, image_header, looks_like_dicom
 from edgesam.formats.dicom.image import image_of, is_mosaic
+from edgesam.formats.dicom.kept import keep_decoding
 from edgesam.formats.dicom.series import (
     MOSAIC,
     Series,
@@ -85,6 +86,9 @@ def open_series(series: Series) -> Image | Volume | Cine:
         if series.kind == "image":
             return image_of(first.part, image_header(first.part.file))
         one = image_header(first.part.file) if len(files) == 1 else None
+        pace = milliseconds(one.dataset, first.part.file) if one is not None else None
+        if one is not None:
+            keep_decoding(first.part.file, one)
         if series.kind == "volume":
             return _volume(series, DicomVoxels(series.slices, one))
         parts = tuple(
@@ -92,7 +96,6 @@ def open_series(series: Series) -> Image | Volume | Cine:
             for piece in series.slices
             for further in range(piece.frames)
         )
-        pace = milliseconds(one.dataset, first.part.file) if one is not None else None
     return Cine(
         DicomFrames(parts, one),
         height=first.size[0],

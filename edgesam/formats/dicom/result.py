@@ -12,10 +12,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edgesam.atomic import write_atomic
+from edgesam.cine import Cine
 from edgesam.errors import EdgeSamError, ImageError, VolumeError
 from edgesam.formats.quiet import quiet
-from edgesam.labels import Labels
+from edgesam.labels import Labels, Source
 from edgesam.provenance import Provenance
+from edgesam.volume import Volume
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -103,12 +105,22 @@ def made_by(provenance: Provenance | None) -> dict[str, str]:
     }
 
 
+def other_formats(source: Source) -> str:
+    """What can be written of a source without referring to DICOM images, as advice."""
+    if isinstance(source, Volume):
+        return "write NIfTI or NRRD (.nii.gz, .nrrd) instead"
+    if isinstance(source, Cine):
+        return "write .geojson or .json, or .png of one frame, instead"
+    return "write .png, .geojson or .json instead"
+
+
 @contextmanager
-def writing(path: Path, *, needs: str | None = None) -> Iterator[None]:
+def writing(path: Path, source: Source, *, needs: str | None = None) -> Iterator[None]:
     """Inside, what libraries say is not heard, and what they raise becomes one line of ours.
 
     Args:
         path: of the result.
+        source: what the result is of, for advice.
         needs: a package that must be installed.
 
     Raises:
@@ -131,7 +143,7 @@ def writing(path: Path, *, needs: str | None = None) -> Iterator[None]:
             raise ImageError(
                 f"cannot write {path}: the source's header cannot be carried over into a result "
                 "(an attribute is missing, or has a value that DICOM does not allow); "
-                "write NIfTI or NRRD (.nii.gz, .nrrd) instead"
+                f"{other_formats(source)}"
             ) from None
 
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from edgesam.affine import to_patient
 from edgesam.errors import VolumeError
+from edgesam.formats.dicom.grid import IN_PATIENT
 from edgesam.formats.dicom.result import (
     NAME,
     SERIES_NUMBER,
@@ -28,7 +29,12 @@ from edgesam.formats.dicom.result import (
     version,
     writing,
 )
-from edgesam.formats.dicom.source import SourceImages, labels_by_part, read_source
+from edgesam.formats.dicom.source import (
+    SourceImages,
+    dicom_origin,
+    labels_by_part,
+    read_source,
+)
 from edgesam.labels import Labels
 from edgesam.volume import Volume
 from edgesam_kernels.contours import contours, keyhole
@@ -37,6 +43,7 @@ if TYPE_CHECKING:
     from pydicom import Dataset
 
 _INSET = 0.01  # pixels
+_LONGEST = 1024  # characters of DICOM's ST (PS3.5 6.2)
 _STUDY_MANAGEMENT = "1.2.840.10008.3.1.2.3.1"  # retired, and what the reference is still to hold
 # Of the Patient, General Study and Patient Study modules (PS3.3 C.7.1.1, C.7.2.1, C.7.2.2).
 _INHERITED = (
@@ -70,18 +77,21 @@ def write_rtstruct(path: Path, labels: Labels, source: Volume) -> None:
     Args:
         path: written whole or not at all.
         labels: (slices, rows, columns).
-        source: read from DICOM; its images must share a frame of reference.
+        source: read from DICOM, with a spacing in the patient; its images must share a frame of
+            reference.
 
     Raises:
         ImageError: the source's files are not there any more; the file cannot be written.
-        VolumeError: the source is not from DICOM or has no frame of reference, or the labels do
-            not fit it or the format.
+        VolumeError: the source is not from DICOM, or has no PixelSpacing or no frame of reference;
+            or the labels do not fit it or the format.
     """
     if not isinstance(source, Volume):
         raise VolumeError(f"cannot write {path}: RTSTRUCT is for volumes; write a DICOM SEG or SR")
+    dicom_origin(path, source)
+    _check_spacing(path, source)
     array = labels_by_part(path, labels, source)
     check_labels(path, labels)
-    with writing(path):
+    with writing(path, source):
         images = read_source(path, source)
         frame_of_reference = images.frame_of_reference
         if frame_of_reference is None:
@@ -96,6 +106,18 @@ def write_rtstruct(path: Path, labels: Labels, source: Volume) -> None:
                 _roi_contour(number, array == number, images, source.affine)
             )
         save(path, dataset)
+
+
+def _check_spacing(path: Path, source: Volume) -> None:
+    """Refuse what has no patient millimetres: contours have no other unit (PS3.3 C.8.8.6)."""
+    if source.spacing_source != IN_PATIENT:
+        found = "unknown spacing"
+        if source.spacing_source is not None:
+            found = f"spacing at the detector ({source.spacing_source})"
+        raise VolumeError(
+            f"cannot write {path}: RT structures need patient millimetres, and this series has "
+            f"{found}; write .nrrd or .geojson instead"
+        )
 
 
 def _structure_set(images: SourceImages, labels: Labels, frame_of_reference: str) -> Dataset:
@@ -180,7 +202,7 @@ def _add_roi(dataset: Dataset, number: int, labels: Labels, frame_of_reference: 
     roi.ROINumber = number
     roi.ReferencedFrameOfReferenceUID = frame_of_reference
     roi.ROIName = label.name
-    roi.ROIDescription = f"{label.type.meaning}. {_made_by(labels)}"
+    roi.ROIDescription = f"{label.type.meaning}. {_made_by(labels)}"[:_LONGEST]
     roi.ROIGenerationAlgorithm = "SEMIAUTOMATIC"
     dataset.StructureSetROISequence.append(roi)
     code.CodeValue = label.type.value
@@ -227,4 +249,4 @@ def _decimals(points: NDArray[Any]) -> list[str]:
 
 def _made_by(labels: Labels) -> str:
     said = [f"{key} {value}" for key, value in made_by(labels.provenance).items()]
-    return "; ".join([f"{NAME} {version()}", *said])[:1024]
+    return "; ".join([f"{NAME} {version()}", *said])[:_LONGEST]

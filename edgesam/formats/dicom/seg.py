@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 
 from edgesam.cine import Cine
 from edgesam.errors import ImageError
+from edgesam.formats.dicom.lut import functional_group
 from edgesam.formats.dicom.result import (
     NAME,
     SERIES_NUMBER,
     check_labels,
     colour,
     made_by,
+    other_formats,
     save,
     set_characters,
     version,
@@ -32,7 +34,7 @@ from edgesam.formats.dicom.source import (
     read_source,
 )
 from edgesam.image import Image
-from edgesam.labels import Labels
+from edgesam.labels import Labels, Source
 from edgesam.volume import Volume
 
 if TYPE_CHECKING:
@@ -75,9 +77,10 @@ def write_seg(
     dicom_origin(path, source)
     frames = labels_by_part(path, labels, source)
     check_labels(path, labels, empty=empty_frames)
-    with writing(path, needs="highdicom"):
+    with writing(path, source, needs="highdicom"):
         images = read_source(path, source)
-        _check_places(path, images)
+        _check_places(path, source, images)
+        _check_measures(path, source, images)
         enhanced = _FRAME_GROUPS in images.headers[0]
         if enhanced:
             _keep_frames(images)
@@ -159,13 +162,13 @@ def _descriptions(labels: Labels) -> list[SegmentDescription]:
     ]
 
 
-def _check_places(path: Path, images: SourceImages) -> None:
+def _check_places(path: Path, source: Source, images: SourceImages) -> None:
     """Refuse several frames that no SEG can place."""
     several = len(images.headers) > 1
     if several and (images.multiframe or _FRAME_GROUPS in images.headers[0]):
         raise ImageError(
             f"cannot write {path}: the source is of several multi-frame files, which no DICOM SEG "
-            "of ours refers to; write NIfTI or NRRD (.nii.gz, .nrrd) instead"
+            f"of ours refers to; {other_formats(source)}"
         )
     placed = images.frame_of_reference is not None
     if images.multiframe:
@@ -178,6 +181,20 @@ def _check_places(path: Path, images: SourceImages) -> None:
         raise ImageError(
             f"cannot write {path}: the source's images have no frame of reference, or no position "
             "in it, which a DICOM SEG needs of them; write a DICOM SR (--as sr) instead"
+        )
+
+
+def _check_measures(path: Path, source: Source, images: SourceImages) -> None:
+    """Refuse images in a frame of reference that do not say how large their voxels are."""
+    header = images.headers[0]
+    measures = functional_group(header, images.frame[0], "PixelMeasuresSequence")
+    missing = [] if measures.get("PixelSpacing") else ["PixelSpacing"]
+    if _FRAME_GROUPS not in header and "SliceThickness" not in header:  # empty is fine: type 2
+        missing.append("SliceThickness")
+    if images.frame_of_reference is not None and missing:
+        raise ImageError(
+            f"cannot write {path}: the source's images have no {' and no '.join(missing)}, which "
+            f"a DICOM SEG needs of them; {other_formats(source)}"
         )
 
 

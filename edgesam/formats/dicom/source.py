@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgesam.errors import ImageError, VolumeError
+from edgesam.formats.dicom.result import other_formats
 from edgesam.image import Image
 from edgesam.labels import Labels, Source, grid
 from edgesam.origin import File, Origin
@@ -86,7 +87,7 @@ def dicom_origin(path: Path, source: Source) -> Origin:
     if origin is None or origin.format != "dicom":
         raise VolumeError(
             f"cannot write {path}: this result refers to DICOM images, and the source is none; "
-            "write NIfTI or NRRD (.nii.gz, .nrrd) instead"
+            f"{other_formats(source)}"
         )
     count = 1 if isinstance(source, Image) else grid(source)[0]
     if len(origin.parts) != count:
@@ -109,13 +110,12 @@ def read_source(path: Path, source: Source) -> SourceImages:
             replaced since it was read.
     """
     origin = dicom_origin(path, source)
-    rows, columns = grid(source)[-2:]
     number: dict[File, int] = {}
     headers: list[Dataset] = []
     for part in origin.parts:
         if part.file not in number:
             number[part.file] = len(headers)
-            headers.append(_header(part.file, (rows, columns), first=not headers))
+            headers.append(_header(part.file, source, first=not headers))
         header = headers[number[part.file]]
         if part.frame >= frames_in(header):
             raise _changed(part.file)
@@ -152,7 +152,7 @@ def frames_in(header: Dataset) -> int:
     return int(header.get("NumberOfFrames") or 1)
 
 
-def _header(file: File, shape: tuple[int, ...], first: bool) -> Dataset:
+def _header(file: File, source: Source, first: bool) -> Dataset:
     from pydicom import dcmread
     from pydicom.datadict import tag_for_keyword
 
@@ -171,12 +171,12 @@ def _header(file: File, shape: tuple[int, ...], first: bool) -> Dataset:
             f"{file}: cannot be read again, and the result must refer to it; put it back, "
             "or read the study again"
         ) from None
-    if found != shape:
+    if found != grid(source)[-2:]:
         raise _changed(file)
     if not named:
         raise ImageError(
             f"{file}: has no SOP class, or no UID of the image, its series or its study, so that "
-            "no DICOM result can refer to it; write NIfTI or NRRD (.nii.gz, .nrrd) instead"
+            f"no DICOM result can refer to it; {other_formats(source)}"
         )
     if not header.get("FrameOfReferenceUID", True):
         del header.FrameOfReferenceUID  # there without a value: anonymised files have that

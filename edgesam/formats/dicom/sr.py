@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgesam.cine import Cine
+from edgesam.formats.dicom.grid import AT_DETECTOR
 from edgesam.formats.dicom.result import (
     NAME,
     SERIES_NUMBER,
@@ -52,8 +53,9 @@ def write_sr(path: Path, labels: Labels, source: Cine | Image | Volume) -> None:
     Each is a closed POLYLINE in the frame's own pixels (0, 0 being the upper left corner of the
     upper left pixel, PS3.3 C.18.6.1.2). A hole is joined to its outline by a bridge without width
     ("keyhole"); parts of a label, and its frames, share one tracking identifier. The area counts
-    the part's pixels: in mm2 where they all lie where the source knows its pixels' size (one
-    region of an ultrasound picture), else in pixels.
+    the part's pixels: in mm2 where they all lie where the source knows its pixels' size in the
+    patient (one region of an ultrasound picture), else in pixels: so too where the size is at the
+    detector, which a number in mm2 could not say.
 
     Args:
         path: written whole or not at all.
@@ -68,7 +70,7 @@ def write_sr(path: Path, labels: Labels, source: Cine | Image | Volume) -> None:
     dicom_origin(path, source)
     array = labels_by_part(path, labels, source)
     check_labels(path, labels)
-    with writing(path, needs="highdicom"):
+    with writing(path, source, needs="highdicom"):
         from highdicom.sr import ComprehensiveSR
         from pydicom.uid import generate_uid
 
@@ -186,7 +188,7 @@ def _area(contour: Contour, place: Place | None) -> Measurement:
     low, high = np.ceil(contour.outer.min(axis=0)), np.floor(contour.outer.max(axis=0))
     box = int(low[0]), int(low[1]), int(high[0]), int(high[1])
     region = place.region(box) if place is not None else None
-    if region is None:
+    if region is None or region.source in AT_DETECTOR:
         return Measurement(codes.SCT.Area, pixels, CodedConcept("{pixels}", "UCUM", "pixels"))
     value = pixels * region.row * region.column
     return Measurement(codes.SCT.Area, value, codes.UCUM.SquareMillimeter)
