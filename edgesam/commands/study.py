@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,8 +35,10 @@ def read_and_describe(
 
     if is_study(path):
         return {}, _study(path, series)
-    found = read(path, frame=frame)
-    return _facts(found), _findings(found)
+    with _heard() as warnings:
+        found = read(path, frame=frame)
+    said = [Finding("read", "note", text) for text in dict.fromkeys(warnings)]
+    return _facts(found), chain(said, _findings(found))
 
 
 def _study(path: Path, wanted: str | None) -> Iterator[Finding]:
@@ -52,7 +55,7 @@ def _study(path: Path, wanted: str | None) -> Iterator[Finding]:
         for sentence in problems(series):
             yield Finding(f"series {series.number}", "note", sentence)
         try:
-            with _silence():  # what it would warn of has just been told
+            with _heard():  # what it would warn of has just been told
                 opened = open_series(series)
         except EdgeSamError as error:
             yield Finding(f"series {series.number}", "problem", str(error))
@@ -64,17 +67,22 @@ def _study(path: Path, wanted: str | None) -> Iterator[Finding]:
 
 
 @contextmanager
-def _silence() -> Iterator[None]:
+def _heard() -> Iterator[list[str]]:
+    """The warnings that are logged meanwhile: they are findings, and not shown twice."""
     log = logging.getLogger("edgesam")
+    warnings: list[str] = []
 
-    def below_warnings(record: logging.LogRecord) -> bool:
-        return record.levelno < logging.WARNING
+    def keep(record: logging.LogRecord) -> bool:
+        if record.levelno < logging.WARNING:
+            return True
+        warnings.append(record.getMessage())
+        return False
 
-    log.addFilter(below_warnings)
+    log.addFilter(keep)
     try:
-        yield
+        yield warnings
     finally:
-        log.removeFilter(below_warnings)
+        log.removeFilter(keep)
 
 
 def _findings(found: Image | Volume | Cine) -> Iterator[Finding]:

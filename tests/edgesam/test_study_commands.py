@@ -337,5 +337,16 @@ class TestDoctor:
         assert main(["doctor", str(tmp_path), "--series", "2"]) == 0
         assert "came back" in capsys.readouterr().out
 
+    def test_a_warning_is_a_finding(self, tmp_path: Path, capsys: Capture) -> None:
+        nibabel = pytest.importorskip("nibabel")
+        image = nibabel.Nifti1Image(np.zeros((4, 5, 6), np.int16), None)
+        nibabel.save(image, tmp_path / "a.nii")
+        assert main(["doctor", str(tmp_path / "a.nii"), "--json"]) == 0
+        captured = capsys.readouterr()
+        read = [f for f in json.loads(captured.out)["findings"] if f["check"] == "read"]
+        assert [f["state"] for f in read] == ["note"]
+        assert "swapped" in read[0]["text"]
+        assert captured.err == ""
+
     def test_nothing_there(self, tmp_path: Path, capsys: Capture) -> None:
         fails(capsys, main(["doctor", str(tmp_path / "none")]), "no such file or folder")

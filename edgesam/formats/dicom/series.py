@@ -17,7 +17,7 @@ from edgesam.errors import VolumeError
 from edgesam.formats.dicom.geometry import Stack, along_normal, clusters, stack_of
 from edgesam.formats.dicom.slice import Slice
 
-MOSAIC = "Siemens mosaic: tiles of one picture, not split"
+MOSAIC = "Siemens mosaic: tiles of one picture, not split; sizes across tiles mean nothing"
 
 _PARALLEL = 1e-4  # of a direction's components: headers round
 _LISTED = 20  # series named in one message
@@ -32,12 +32,14 @@ class Series:
         number: in the list of what was found there, from 1.
         slices: in order along their normal, or else of their InstanceNumber.
         notes: how it was told apart from the rest of its DICOM series, a short sentence each.
+        part: which one of that series' stacks it is, from 1, and how many there are.
     """
 
     path: Path
     number: int
     slices: tuple[Slice, ...]
     notes: tuple[str, ...] = ()
+    part: tuple[int, int] = (1, 1)
 
     @property
     def uid(self) -> str:
@@ -71,10 +73,12 @@ class Series:
     def __str__(self) -> str:
         what = "frame" if self.kind == "cine" else "slice"
         plural = "" if self.count == 1 else "s"
-        return (
+        told = (
             f"{self.number}: {self.modality or 'unknown'}, {self.count} {what}{plural} of "
             f"{self.size[0]} x {self.size[1]}"
         )
+        which, of = self.part
+        return told if of == 1 else f"{told} (part {which} of {of} of its series)"
 
 
 def sort_series(path: Path, found: Iterable[Slice]) -> list[Series]:
@@ -83,11 +87,12 @@ def sort_series(path: Path, found: Iterable[Slice]) -> list[Series]:
     for piece in found:
         by_uid.setdefault(piece.series, []).append(piece)
     order = sorted(by_uid, key=lambda uid: (_or_last(by_uid[uid][0].series_number), uid))
-    stacks = [stack for uid in order for stack in _stacks(by_uid[uid])]
-    return [
-        Series(path, number, slices, notes)
-        for number, (slices, notes) in enumerate(stacks, start=1)
-    ]
+    series: list[Series] = []
+    for uid in order:
+        stacks = _stacks(by_uid[uid])
+        for part, (slices, notes) in enumerate(stacks, start=1):
+            series.append(Series(path, len(series) + 1, slices, notes, (part, len(stacks))))
+    return series
 
 
 def choose_series(path: Path, found: Sequence[Series], wanted: int | str | None) -> Series:
