@@ -104,6 +104,15 @@ def test_the_accuracy_page_is_of_these_graphs() -> None:
         assert f"{report['models'][model]['all']['mean']:.3f}" in page
 
 
+def test_the_time_of_opening() -> None:
+    found = results("opening.json")
+    page = " ".join((ROOT / "docs" / "volumes.md").read_text("utf-8").split())
+    assert (
+        f"a series of {found['slices']} slices of 512 × 512 opens in {found['open_seconds']:.1f} s "
+        f"and {found['peak_mib']:.0f} MiB" in page
+    )
+
+
 def test_the_alignment_table() -> None:
     page = (ROOT / "docs" / "volumes.md").read_text("utf-8")
     for organ, found in results("alignment.json")["organs"].items():
