@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal, Protocol
@@ -19,6 +20,8 @@ from edgesam.plane import NAMES, Plane
 from edgesam.window import Window
 
 Axis = Literal["axial", "coronal", "sagittal"]
+
+_log = logging.getLogger("edgesam")
 
 
 class Voxels(Protocol):
@@ -129,6 +132,31 @@ class Volume:
             )
         matrix = checked_affine(affine)
         return cls(InMemory(values), matrix, long_axis(matrix), modality=modality)
+
+    @classmethod
+    def of_image(cls, image: Image) -> Volume:
+        """A volume of one slice, the picture's rows and columns being its second and third axis.
+
+        Where the distance to the next slice is unknown it is taken as 1 mm, with a warning.
+
+        Raises:
+            VolumeError: the picture has no known place in the patient, or is in colour.
+        """
+        place = image.place
+        if place is None or place.affine is None or image.pixels.ndim != 2:
+            raise VolumeError("the picture has no known place in the patient, or is in colour")
+        if place.thickness is None:
+            _log.warning("the slice's thickness is unknown: 1 mm is taken")
+        affine = place.affine[:, [2, 1, 0, 3]]  # x, y, slices on -> slice, row, column
+        return cls(
+            InMemory(image.pixels[np.newaxis]),
+            affine,
+            as_stored=True,
+            spacing_source=place.regions[0].source if place.regions else "affine",
+            inverted=image.inverted,
+            modality=image.modality,
+            origin=image.origin,
+        )
 
     @property
     def shape(self) -> tuple[int, int, int]:

@@ -53,6 +53,7 @@ _SUFFIXES: dict[Kind, tuple[str, ...]] = {
     **dict.fromkeys(("seg", "labelmap", "rtstruct", "sr"), (".dcm",)),
 }
 _DICOM = ("seg", "labelmap", "rtstruct", "sr")
+_VOLUMES = ("nifti", "nrrd", "rtstruct")
 _CODED = (*_DICOM, "nrrd", "coco")
 _PACKAGES: dict[Kind, tuple[str, str]] = {
     "seg": ("highdicom", "dicom"),
@@ -123,11 +124,18 @@ def check_source(path: Path, kind: Kind | None, source: Source) -> None:
             f"cannot write {path}: DICOM SEG needs a place in the patient, and a cine has none; "
             "write a structured report (sr) instead"
         )
-    if chosen in ("nifti", "nrrd", "rtstruct") and not isinstance(source, Volume):
+    if chosen in _VOLUMES and not (isinstance(source, Volume) or _has_place(source)):
         raise ImageError(
-            f"cannot write {path}: {chosen} is for volumes, and this is one picture or a cine; "
-            f"give the folder of the series, or write {_instead(source)}"
+            f"cannot write {path}: {chosen} needs a place in the patient, and this picture or cine "
+            f"has none; write {_instead(source)}"
         )
+
+
+def _has_place(source: Source) -> bool:
+    """Whether a picture can stand for a volume of one slice."""
+    if not isinstance(source, Image) or source.place is None or source.pixels.ndim != 2:
+        return False
+    return source.place.affine is not None
 
 
 def _instead(source: Source) -> str:
@@ -191,6 +199,9 @@ def write(
     if source is None:
         raise VolumeError(f"cannot write {file}: {chosen} needs the source that was segmented")
     labels = Labels.over(source, mask, names, provenance)
+    if chosen in _VOLUMES and isinstance(source, Image):
+        source = Volume.of_image(source)
+        labels = replace(labels, array=labels.array[np.newaxis])
     if chosen in _CODED:
         labels = replace(labels, labels=tuple(with_terms(label) for label in labels.labels))
     module, name = _WRITERS[chosen]

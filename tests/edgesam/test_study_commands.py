@@ -18,6 +18,7 @@ import edgesam.engines
 from edgesam import Volume, roundtrip
 from edgesam.affine import LPS_TO_RAS
 from edgesam.bundle import Bundle
+from edgesam.centroids import centroid, mask_centroid
 from edgesam.commands import main
 from edgesam.engines.fake import FakeEngine
 from edgesam.labels import Labels
@@ -27,6 +28,7 @@ Capture = pytest.CaptureFixture[str]
 MakeStack = Callable[..., Volume]
 DICOM = ("seg", "labelmap", "rtstruct", "sr")
 SECRET = "SECRET"
+SHARED = Path(__file__).parents[3] / "shared" / "data"
 
 
 @pytest.fixture
@@ -262,6 +264,47 @@ class TestWhatIsWritten:
         monkeypatch.setattr("edgesam.formats.writing.find_spec", lambda name: None)
         code = segment("--slice", 1, "--box", "2,2,12,20", out="a.dcm")
         fails(capsys, code, "needs the package highdicom", 'pip install "edgesam[dicom]"')
+
+
+class TestOneSlice:
+    """A DICOM file by itself knows its place: results of it lie there too."""
+
+    @pytest.mark.parametrize("kind", ["nifti", "nrrd", "rtstruct"])
+    def test_it_is_a_volume_of_one(self, make_stack: MakeStack, tmp_path: Path, kind: Any) -> None:
+        stack = make_stack((3, 20, 16), across=(0.8, 0.6, 0, 0, 0, -1), step=(-1.5, 2.0, 0))
+        assert stack.origin is not None
+        alone = edgesam.read(stack.origin.parts[1].file.path)
+        assert isinstance(alone, edgesam.Image)
+        mask = np.zeros((20, 16), np.bool_)
+        mask[3:9, 2:5] = mask[8, 2:14] = True
+        path = tmp_path / f"one{ {'nifti': '.nii', 'nrrd': '.nrrd'}.get(kind, '.dcm') }"
+        edgesam.write(path, mask, alone, kind=kind)
+        assert alone.place is not None
+        assert alone.place.affine is not None
+        y, x = np.argwhere(mask).mean(axis=0)
+        there = (alone.place.affine @ (x, y, 0, 1))[:3]
+        np.testing.assert_allclose(centroid(path, kind, stack), there, atol=0.01)
+
+    def test_a_picture_without_a_place(self, tmp_path: Path) -> None:
+        Pillow.new("L", (30, 20)).save(tmp_path / "a.png")
+        alone = edgesam.read(tmp_path / "a.png")
+        with pytest.raises(edgesam.ImageError, match=r"needs a place in the patient.*\.geojson"):
+            edgesam.write(tmp_path / "a.nii", np.ones((20, 30), np.bool_), alone)
+
+    @pytest.mark.shared
+    @pytest.mark.parametrize("kind", ["seg", "labelmap", "rtstruct", "nifti", "nrrd"])
+    def test_a_siemens_slice(self, tmp_path: Path, kind: Any) -> None:
+        file = SHARED / "dicom/mr_siemens/20180918Si_mr_0005/epi_pe_rl-00001.dcm"
+        if not file.is_file():
+            pytest.skip("../shared/data is not there")
+        alone = edgesam.read(file)
+        assert isinstance(alone, edgesam.Image)
+        source = Volume.of_image(alone)
+        mask = asymmetric_mask(source.shape)
+        path = tmp_path / f"one{ {'nifti': '.nii', 'nrrd': '.nrrd'}.get(kind, '.dcm') }"
+        edgesam.write(path, mask[0], alone, kind=kind)
+        there = mask_centroid(mask, source.affine)
+        np.testing.assert_allclose(centroid(path, kind, source), there, atol=0.05)
 
 
 class TestRoundTrips:
