@@ -104,6 +104,8 @@ def _findings(found: Image | Volume | Cine) -> Iterator[Finding]:
     yield Finding("grey levels", "ok", f"shown to a model as: {mapping}")
     if isinstance(found, Volume):
         yield from _trips(found)
+    elif image.place is not None and image.place.affine is not None and image.pixels.ndim == 2:
+        yield from _trips(Volume.of_image(image))
 
 
 def _trips(volume: Volume) -> Iterator[Finding]:

@@ -351,6 +351,10 @@ class TestDoctor:
         assert "No problem found." in shown
         assert SECRET not in shown
 
+    def test_one_slice(self, stack: Path, capsys: Capture) -> None:
+        assert main(["doctor", str(stack / "003.dcm")]) == 0
+        assert capsys.readouterr().out.count("came back") == 8
+
     def test_a_gap(self, stack: Path, capsys: Capture) -> None:
         (stack / "003.dcm").unlink()
         assert main(["doctor", str(stack), "--json"]) == 1
