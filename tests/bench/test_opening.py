@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import edgesam
@@ -30,3 +31,11 @@ def test_it_measures_and_judges(
     report = json.loads(out.read_text("utf-8"))
     assert report["slices"] == 3
     assert report["open_seconds"] > 0
+
+
+def test_memory_is_that_of_the_process_alone(tmp_path: Path) -> None:
+    large = np.ones(300 << 20, np.uint8)  # of the one that starts it
+    out = tmp_path / "opening.json"
+    opening.main(["--slices", "2", "--rounds", "1", "--out", str(out)])
+    assert large.all()
+    assert json.loads(out.read_text("utf-8"))["peak_mib"] < 250
