@@ -76,6 +76,11 @@ def patient_axes(affine: NDArray[np.float64]) -> tuple[tuple[int, int], ...]:
     return tuple((p, 1 if directions[p, a] >= 0 else -1) for a, p in enumerate(best))
 
 
+def array_axis(affine: NDArray[np.float64], patient: int) -> int:
+    """The array's axis that runs along a patient axis (0 x, 1 y, 2 z): :func:`patient_axes`."""
+    return [along for along, _ in patient_axes(affine)].index(patient)
+
+
 def orientation(affine: NDArray[np.float64]) -> str:
     """Where each axis of the array goes, as ``LPS`` or ``RAS``; of oblique axes the closest."""
     return "".join(_ENDS[patient][sign > 0] for patient, sign in patient_axes(affine))

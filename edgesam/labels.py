@@ -118,6 +118,14 @@ class Labels:
         return cls(array, tuple(labels), provenance)
 
 
+def label_map(masks: Iterable[NDArray[np.bool_]], size: tuple[int, ...]) -> NDArray[np.uint32]:
+    """(H, W): 1 for the first mask, and so on; where masks overlap the later one wins."""
+    labels = np.zeros(size, np.uint32)
+    for number, mask in enumerate(masks, start=1):
+        labels[mask] = number
+    return labels
+
+
 def placed(source: Source, picture: NDArray[Any], place: Place | None) -> NDArray[Any]:
     """Booleans or labels (H, W) of one slice or frame -> an array of the source's size.
 

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from edgesam.affine import patient_axes
+from edgesam.affine import array_axis, patient_axes
 
 # Where the rows and columns of a plane across each patient axis run on a viewer's screen:
 # sagittal: down to the feet, right to the back; coronal: down to the feet, right to the patient's
@@ -70,9 +70,8 @@ class Plane:
         Oblique planes are shown as the closest of axial, coronal and sagittal.
         """
         patient = patient_axes(affine)
-        array_axis = {p: a for a, (p, _) in enumerate(patient)}
         (down, down_sign), (right, right_sign) = _SCREEN[patient[axis][0]]
-        rows, columns = array_axis[down], array_axis[right]
+        rows, columns = array_axis(affine, down), array_axis(affine, right)
         return cls(
             shape,
             axis,

@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from edgesam.affine import checked_affine, orientation, patient_axes, voxel_size
+from edgesam.affine import array_axis, checked_affine, orientation, voxel_size
 from edgesam.errors import VolumeError
 from edgesam.image import Image, LookupTable
 from edgesam.levels import Levels
@@ -234,8 +234,7 @@ class Volume:
             return self.stacked
         if axis not in NAMES:
             raise ValueError(f"axis is {axis!r}, not one of {', '.join(NAMES)}")
-        wanted = NAMES.index(axis)
-        return next(a for a, (p, _) in enumerate(patient_axes(self.affine)) if p == wanted)
+        return array_axis(self.affine, NAMES.index(axis))
 
     def _place(self, plane: Plane) -> Place:
         if self.spacing_source is None:
@@ -262,4 +261,4 @@ class Volume:
 
 def long_axis(affine: NDArray[np.float64]) -> int:
     """The array's axis closest to the patient's long axis: slices across it are axial."""
-    return next(a for a, (patient, _) in enumerate(patient_axes(affine)) if patient == 2)
+    return array_axis(affine, NAMES.index("axial"))

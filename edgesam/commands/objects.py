@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, cast, overload
 
@@ -37,6 +37,8 @@ class Objects:
 
 def from_answers(masks: list[Mask], mapping: str) -> Objects:
     """One object for each prompt's answer; where several overlap the later one wins."""
+    from edgesam.labels import label_map
+
     records = [
         {
             "score": round(m.score, 4),
@@ -74,6 +76,7 @@ def from_everywhere(
         PromptError: the model takes no points.
     """
     from edgesam.automatic import everything
+    from edgesam.labels import label_map
 
     found = everything(
         sam,
@@ -129,13 +132,3 @@ class Packed(Sequence["NDArray[np.bool_]"]):
         if isinstance(index, slice):
             return Packed(self._codes[index])
         return decode_rle(self._codes[index])
-
-
-def label_map(masks: Iterable[NDArray[np.bool_]], size: tuple[int, ...]) -> NDArray[np.uint32]:
-    """(H, W): 1 for the first mask, and so on; where masks overlap the later one wins."""
-    import numpy as np
-
-    labels = np.zeros(size, np.uint32)
-    for number, mask in enumerate(masks, start=1):
-        labels[mask] = number
-    return labels

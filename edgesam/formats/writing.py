@@ -18,7 +18,7 @@ from edgesam.errors import ImageError, VolumeError
 from edgesam.formats.dicom.terms import with_terms
 from edgesam.formats.picture import write_mask
 from edgesam.image import Image
-from edgesam.labels import Label, Labels, Source, Written
+from edgesam.labels import Label, Labels, Source, Written, label_map
 from edgesam.levels import Levels
 from edgesam.mask import Mask
 from edgesam.provenance import Provenance
@@ -233,10 +233,7 @@ def _one_picture(file: Path, mask: Written, source: Source | None) -> NDArray[An
         )
     if len(masks) == 1:
         return masks[0].array
-    labels = np.zeros(masks[0].array.shape, np.uint16)
-    for number, one in enumerate(masks, start=1):
-        labels[one.array] = number
-    return labels
+    return label_map((one.array for one in masks), masks[0].array.shape)
 
 
 def _where(mask: Mask) -> object:
