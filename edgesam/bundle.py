@@ -30,7 +30,7 @@ logger = logging.getLogger("edgesam")
 MANIFEST = "manifest.json"
 # What an exporter leaves in a bundle's folder, whether it finishes or is killed.
 _OURS = re.compile(
-    r"(image_encoder|mask_decoder|passport)\.\w+\.[0-9a-f]{8}\.(onnx|data|json)"
+    r"(image_encoder|image_side|mask_decoder|passport)\.\w+\.[0-9a-f]{8}\.(onnx|data|json)"
     r"|\.edgesam-\w+\.tmp"
 )
 _SCRATCH = re.compile(r"\.export-\w+")

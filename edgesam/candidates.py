@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from edgesam.crops import Crop
 from edgesam.embedding import Embedding
 from edgesam.memory import memory_for
+from edgesam.postprocess import ALTERNATIVES
 from edgesam.preprocess import decoder_inputs
 from edgesam.prompt import Prompt
 from edgesam.runs import Runs
@@ -87,7 +88,7 @@ def find_candidates(
     fit, manifest = embedding.fit, sam.manifest
     prompts = [Prompt.point(x, y) for x, y in points]
     inputs = decoder_inputs(prompts, fit, manifest.profile, manifest.low_resolution)
-    logits, iou = sam.decode(embedding, inputs)
+    logits, iou = sam.decode(embedding, inputs, ALTERNATIVES)
     passed = np.ones((len(points), 3), np.bool_)
     # Like torch, compare in float32: it decides which masks on the very edge stay.
     if bar.predicted_iou > 0:
@@ -96,7 +97,7 @@ def find_candidates(
     for row, token in np.argwhere(passed):
         with memory_for(f"a mask of {fit.width} x {fit.height} pixels"):
             mask, above, below = measure_mask(
-                logits[row, 1 + token],
+                logits[row, token],
                 fit.square,
                 (fit.resized_height, fit.resized_width),
                 (fit.height, fit.width),

@@ -10,6 +10,9 @@ from numpy.typing import NDArray
 from edgesam.fit import Fit
 from edgesam.place import Place
 
+ImageSide = tuple[NDArray[np.float32], ...]
+"""What all points and boxes on a picture share, in the order of its graph's outputs."""
+
 
 @dataclass(frozen=True, eq=False)
 class Embedding:
@@ -17,6 +20,8 @@ class Embedding:
 
     Attributes:
         array: (1, 256, G, G) float32, read-only; G is 64 in every published SAM.
+        side: what the decoder makes of the picture alone, without a mask prompt; read-only,
+            2.5 times as large as ``array``.
         fit: how the picture lay in the model's square.
         encoder: sha256 of the graph that made it: only its own decoder understands it.
         mapping: how pixels became 8-bit grey levels, in words.
@@ -24,13 +29,15 @@ class Embedding:
     """
 
     array: NDArray[np.float32]
+    side: ImageSide
     fit: Fit
     encoder: str
     mapping: str
     place: Place | None = None
 
     def __post_init__(self) -> None:
-        self.array.setflags(write=False)
+        for array in (self.array, *self.side):
+            array.setflags(write=False)
 
     @property
     def size(self) -> tuple[int, int]:

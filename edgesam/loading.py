@@ -7,9 +7,9 @@ import os
 from typing import Any
 
 from edgesam.bundle import Bundle, find_bundle
-from edgesam.engines import Engine, choose
+from edgesam.engines import Engine, Graphs, choose
 from edgesam.errors import BundleError, OutOfMemory
-from edgesam.manifest import Manifest, Variant
+from edgesam.manifest import ROLES, Manifest, Variant
 from edgesam.memory import available_memory
 from edgesam.models import MOST_THREADS
 from edgesam.sam import Sam
@@ -73,8 +73,7 @@ def _open(
     if chosen.weights is not None:
         bundle.verified(chosen.weights)
     session = runner.open(
-        bundle.verified(chosen.image_encoder),
-        bundle.verified(chosen.mask_decoder),
+        Graphs(**{role: bundle.verified(chosen.graph(role)) for role in ROLES}),
         precision=name,
         device=device,
         threads=threads,

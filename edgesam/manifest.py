@@ -6,12 +6,15 @@ import json
 import math
 import re
 from dataclasses import asdict, dataclass, fields
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Any, Literal, TypeVar, get_args, get_type_hints
 
 from edgesam.errors import BundleError
 from edgesam.models import Profile, PromptKind
 
-SCHEMA = 2
+SCHEMA = 3
+
+Role = Literal["image_encoder", "image_side", "mask_decoder"]
+ROLES: tuple[Role, ...] = get_args(Role)
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
@@ -44,12 +47,14 @@ class Variant:
 
     Attributes:
         image_encoder: picture -> embedding.
-        mask_decoder: embedding and prompts -> logits.
+        image_side: embedding and mask prompt -> what all points and boxes on it share.
+        mask_decoder: that and points and boxes -> logits.
         weights: the image encoder's, where they do not lie inside its graph's file.
         passport: the parity report that measured these graphs, or None.
     """
 
     image_encoder: BundleFile
+    image_side: BundleFile
     mask_decoder: BundleFile
     weights: BundleFile | None
     passport: BundleFile | None
@@ -57,18 +62,19 @@ class Variant:
     @property
     def graphs(self) -> dict[str, str]:
         """Role -> sha256 of the graphs: what a parity report names."""
-        named = {
-            "image_encoder": self.image_encoder,
-            "mask_decoder": self.mask_decoder,
-            "weights": self.weights,
-        }
-        return {role: file.sha256 for role, file in named.items() if file is not None}
+        found: dict[str, str] = {role: self.graph(role).sha256 for role in ROLES}
+        return found if self.weights is None else {**found, "weights": self.weights.sha256}
+
+    def graph(self, role: Role) -> BundleFile:
+        """The file of one graph."""
+        file: BundleFile = getattr(self, role)
+        return file
 
     @property
     def files(self) -> tuple[BundleFile, ...]:
         """All that are there."""
-        named = (self.image_encoder, self.mask_decoder, self.weights, self.passport)
-        return tuple(file for file in named if file is not None)
+        graphs = (self.graph(role) for role in ROLES)
+        return tuple(file for file in (*graphs, self.weights, self.passport) if file is not None)
 
 
 @dataclass(frozen=True)
@@ -197,8 +203,7 @@ def _variant(values: dict[str, Any], variant: str) -> Variant:
     if weights is not None and weights.file != wanted:
         raise ValueError(f"weights are in {weights.file}, not {wanted}")
     return Variant(
-        image_encoder=_file(_typed(values, "image_encoder", dict)),
-        mask_decoder=_file(_typed(values, "mask_decoder", dict)),
+        **{role: _file(_typed(values, role, dict)) for role in ROLES},
         weights=weights,
         passport=_file_or_none(values, "passport"),
     )

@@ -24,6 +24,7 @@ three; 0, 1 and 2 are the three themselves, in the decoder's order.
 """
 
 SELECTIONS = get_args(Select)
+ALTERNATIVES = (1, 2, 3)  # the mask tokens of ``multimask``
 
 _OFFSET = 1.0  # segment-anything's stability_score_offset
 
@@ -50,27 +51,31 @@ def make_mask(
     return Mask(picture_mask(low, fit, profile), float(score), low.copy(), place, provenance)
 
 
+def tokens_for(select: Select) -> tuple[int, ...]:
+    """Which of the decoder's four masks have to be made to select one."""
+    if select == "single":
+        return (0,)
+    return ALTERNATIVES if select in ("best", "stability") else (1 + int(select),)
+
+
 def selected(
     logits: NDArray[np.float32], iou: NDArray[np.float32], select: Select, fit: Fit
 ) -> NDArray[np.intp]:
-    """For each of N prompts, which of its four masks answers it.
+    """For each of N prompts, which of the masks made for it answers it.
 
     Args:
-        logits: (N, 4, L, L), of all four mask tokens.
-        iou: (N, 4), predicted.
+        logits: (N, K, L, L), of the mask tokens that :func:`tokens_for` names.
+        iou: (N, 4), predicted, of all four mask tokens.
         select: see :data:`Select`.
         fit: where the picture lies; padding has no say in stability.
 
     Returns:
-        (N,) of 0..3.
+        (N,) of 0..K - 1.
     """
-    count = len(logits)
-    if select == "single":
-        return np.zeros(count, np.intp)
-    if select in (0, 1, 2):
-        return np.full(count, 1 + int(select), np.intp)
-    merit = iou[:, 1:] if select == "best" else _stability(logits[:, 1:], fit)
-    best: NDArray[np.intp] = 1 + merit.argmax(axis=1)
+    if logits.shape[1] == 1:
+        return np.zeros(len(logits), np.intp)
+    merit = iou[:, ALTERNATIVES] if select == "best" else _stability(logits, fit)
+    best: NDArray[np.intp] = merit.argmax(axis=1)
     return best
 
 

@@ -17,12 +17,21 @@ from edgesam.cine import Cine
 from edgesam.embedding import Embedding
 from edgesam.engines import Prompts, Session
 from edgesam.errors import PromptError
+from edgesam.fit import Fit
 from edgesam.image import Image
 from edgesam.levels import Levels
 from edgesam.manifest import Manifest
 from edgesam.mask import Mask
 from edgesam.memory import memory_for
-from edgesam.postprocess import SELECTIONS, Select, make_mask, selected
+from edgesam.place import Place
+from edgesam.postprocess import (
+    ALTERNATIVES,
+    SELECTIONS,
+    Select,
+    make_mask,
+    selected,
+    tokens_for,
+)
 from edgesam.preprocess import (
     check_prompt,
     decoder_inputs,
@@ -86,8 +95,7 @@ class Sam:
         fit = fit_of(image.height, image.width, manifest.image_size, profile, aspect)
         with memory_for(f"a picture of {image.width} x {image.height} pixels"):
             network = network_input(rgb, fit, profile)
-        array = self._open.encode(network)
-        return Embedding(array, fit, self._encoder, mapping, image.place)
+        return self.embedding(self._open.encode(network), fit, mapping, image.place)
 
     @overload
     def segment(
@@ -184,24 +192,44 @@ class Sam:
         """
         return (masks[0] for masks in self._answers(embedding, prompts, False, select))
 
+    def embedding(
+        self, array: NDArray[np.float32], fit: Fit, mapping: str, place: Place | None = None
+    ) -> Embedding:
+        """What this model's encoder gave, kept elsewhere or just now, ready for prompts.
+
+        Args:
+            array: (1, 256, G, G) float32.
+            fit: how the picture lay in the model's square.
+            mapping: how its pixels became grey levels, in words.
+            place: what is known of the pixels' size and place.
+        """
+        low = self.manifest.low_resolution
+        nothing = np.zeros((1, 1, low, low), np.float32), np.zeros(1, np.float32)
+        side = self._open.image_side(array, *nothing)
+        return Embedding(array, side, fit, self._encoder, mapping, place)
+
     def decode(
-        self, embedding: Embedding, prompts: Prompts
+        self, embedding: Embedding, prompts: Prompts, tokens: Sequence[int] = (0, 1, 2, 3)
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """The mask decoder itself, for what is built on top: no choice, no resizing.
 
         Args:
             embedding: of this model's :meth:`embed`.
             prompts: N unchecked prompts in pixels of the model's square; memory grows with N, by
-                four (L, L) logits each.
+                some 40 MB each.
+            tokens: which K of the four mask tokens: 0 the single mask, 1 to 3 the alternatives.
 
         Returns:
-            Logits (N, 4, L, L) and predicted IoU (N, 4), float32, of all four mask tokens.
+            Logits (N, K, L, L) of those and predicted IoU (N, 4) of all, float32.
 
         Raises:
             PromptError: the embedding is another model's.
         """
         self._check_embedding(embedding)
-        return self._open.decode(embedding.array, prompts)
+        side = embedding.side
+        if prompts.has_mask.any():
+            side = self._open.image_side(embedding.array, prompts.mask, prompts.has_mask)
+        return self._open.decode(side, prompts, tokens)
 
     def check(self, prompt: Prompt, height: int, width: int) -> None:
         """Refuse a prompt on a picture of that size before the picture is embedded.
@@ -292,14 +320,15 @@ class Sam:
         """Prompts that share one decoder call."""
         manifest, fit = self.manifest, embedding.fit
         inputs = decoder_inputs(prompts, fit, manifest.profile, manifest.low_resolution)
-        logits, iou = self._open.decode(embedding.array, inputs)
+        tokens = ALTERNATIVES if multimask else tokens_for(select)
+        logits, iou = self.decode(embedding, inputs, tokens)
         if multimask:
-            wanted = np.tile(np.arange(1, 4), (len(prompts), 1))
+            wanted = np.tile(np.arange(len(tokens)), (len(prompts), 1))
         else:
             wanted = selected(logits, iou, select, fit)[:, None]
         more = fit, manifest.profile, embedding.place, self.provenance(embedding.mapping)
         return [
-            tuple(make_mask(logits[row, i], iou[row, i], *more) for i in outputs)
+            tuple(make_mask(logits[row, i], iou[row, tokens[i]], *more) for i in outputs)
             for row, outputs in enumerate(wanted)
         ]
 

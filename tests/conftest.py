@@ -103,10 +103,11 @@ def make_bundle(tmp_path: Path) -> Callable[..., Bundle]:
             return BundleFile(file, sha256_of(files[file]), len(data))
 
         encoder = enter("image_encoder", "onnx", f"{content} encoder".encode())
+        side = enter("image_side", "onnx", f"{content} side".encode())
         decoder = enter("mask_decoder", "onnx", f"{content} decoder".encode())
         report = None
         if passport is not None:
-            mine = {"image_encoder": encoder.sha256, "mask_decoder": decoder.sha256}
+            mine = Variant(encoder, side, decoder, None, None).graphs
             text = json.dumps({"graphs": mine, **passport})
             report = enter("passport", "json", text.encode())
         spec = MODELS[model]
@@ -121,7 +122,7 @@ def make_bundle(tmp_path: Path) -> Callable[..., Bundle]:
             licence="Apache-2.0",
             builder="edgesam 0",
             working_memory=0,
-            variants={"fp32": Variant(encoder, decoder, None, report)},
+            variants={"fp32": Variant(encoder, side, decoder, None, report)},
         )
         bundle = write_bundle(tmp_path / name, manifest, files)
         work.rmdir()

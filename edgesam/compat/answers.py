@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from edgesam.compat.logits import picture_logits
 from edgesam.embedding import Embedding
 from edgesam.engines import Prompts
-from edgesam.postprocess import picture_mask
+from edgesam.postprocess import ALTERNATIVES, picture_mask
 from edgesam.sam import PROMPTS_PER_CALL, Sam
 
 Answer = tuple[NDArray[Any], NDArray[np.float32], NDArray[np.float32]]
@@ -34,8 +34,8 @@ def answer(
         C is 3 with ``multimask_output``, else 1.
     """
     count, side = len(prompts.coords), sam.manifest.low_resolution
-    tokens = slice(1, 4) if multimask_output else slice(0, 1)
-    shape = count, tokens.stop - tokens.start
+    tokens = ALTERNATIVES if multimask_output else (0,)
+    shape = count, len(tokens)
     masks = np.empty((*shape, *embedding.size), np.float32 if return_logits else np.bool_)
     scores = np.empty(shape, np.float32)
     low = np.empty((*shape, side, side), np.float32)
@@ -43,11 +43,11 @@ def answer(
     at_picture = picture_logits if return_logits else picture_mask
     for start in range(0, count, PROMPTS_PER_CALL):
         rows = slice(start, start + PROMPTS_PER_CALL)
-        logits, iou = sam.decode(embedding, _some(prompts, rows))
-        low[rows], scores[rows] = logits[:, tokens], iou[:, tokens]
+        low[rows], iou = sam.decode(embedding, _some(prompts, rows), tokens)
+        scores[rows] = iou[:, tokens]
         for row in range(start, min(start + PROMPTS_PER_CALL, count)):
-            for token in range(shape[1]):
-                masks[row, token] = at_picture(low[row, token], fit, profile)
+            for i in range(len(tokens)):
+                masks[row, i] = at_picture(low[row, i], fit, profile)
     return masks, scores, low
 
 

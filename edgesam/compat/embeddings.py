@@ -39,7 +39,11 @@ def embed_transformed(sam: Sam, image: ArrayLike, original_size: tuple[int, ...]
 
 
 def stored_embedding(
-    sam: Sam, features: ArrayLike, original_size: tuple[int, ...], input_size: tuple[int, ...]
+    sam: Sam,
+    features: ArrayLike,
+    original_size: tuple[int, ...],
+    input_size: tuple[int, ...],
+    known: Embedding | None = None,
 ) -> Embedding:
     """An embedding from what a predictor keeps, or what a program has put there.
 
@@ -48,10 +52,13 @@ def stored_embedding(
         features: (1, 256, G, G).
         original_size: height and width of the picture.
         input_size: height and width in the square.
+        known: an embedding that need not be made again if its features are the same.
     """
-    array: NDArray[np.float32] = np.asarray(features, np.float32).view()
-    encoder = sam.manifest.variants[sam.variant].image_encoder.sha256
-    return Embedding(array, _fit(sam, original_size, input_size), encoder, "as stored")
+    array: NDArray[np.float32] = np.asarray(features, np.float32)
+    fit = _fit(sam, original_size, input_size)
+    if known is not None and np.array_equal(known.array, array):
+        return replace(known, fit=fit)
+    return sam.embedding(array.copy(), fit, "as stored")
 
 
 def _fit(sam: Sam, original_size: tuple[int, ...], input_size: tuple[int, ...]) -> Fit:

@@ -158,9 +158,13 @@ class SamPredictor:
         """
         features = self._need_image()
         sam = self.model.sam
+        # The program may have put back what it kept, or changed it in place.
+        self._known = stored_embedding(
+            sam, features, self.original_size, self.input_size, self._known
+        )
         return answer(
             sam,
-            stored_embedding(sam, features, self.original_size, self.input_size),
+            self._known,
             decoder_prompts(sam, point_coords, point_labels, boxes, mask_input),
             multimask_output=multimask_output,
             return_logits=return_logits,
@@ -183,9 +187,11 @@ class SamPredictor:
         """Forget the picture."""
         self.is_image_set = False
         self.features = None
+        self._known: Embedding | None = None
 
     def _set(self, embedding: Embedding) -> None:
         fit = embedding.fit
+        self._known = embedding
         self.features = embedding.array.copy()  # the program's own, to keep or to change
         self.original_size = fit.height, fit.width
         self.input_size = fit.resized_height, fit.resized_width

@@ -5,10 +5,10 @@ from __future__ import annotations
 import logging
 
 from edgesam.engines.ort import OnnxRuntime
-from edgesam.engines.protocol import Engine, Prompts, Session
+from edgesam.engines.protocol import Engine, Graphs, Prompts, Session
 from edgesam.errors import EngineUnavailable
 
-__all__ = ["ENGINES", "Engine", "Prompts", "Session", "choose"]
+__all__ = ["ENGINES", "Engine", "Graphs", "Prompts", "Session", "choose"]
 
 logger = logging.getLogger("edgesam")
 

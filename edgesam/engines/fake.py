@@ -5,12 +5,13 @@ It is never chosen by ``auto`` and has no name on the command line: pass an inst
 
 from __future__ import annotations
 
-from pathlib import Path
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgesam.engines.protocol import Prompts
+from edgesam.embedding import ImageSide
+from edgesam.engines.protocol import Graphs, Prompts
 
 _RADIUS = 16  # low-resolution pixels around a positive point
 
@@ -28,8 +29,7 @@ class FakeEngine:
 
     def open(
         self,
-        image_encoder: Path,  # noqa: ARG002
-        mask_decoder: Path,  # noqa: ARG002
+        graphs: Graphs,  # noqa: ARG002
         *,
         precision: str,  # noqa: ARG002
         device: str,  # noqa: ARG002
@@ -50,14 +50,23 @@ class FakeSession:
         self._square = image.shape[-1]
         return np.full((1, 256, 64, 64), image.mean(), np.float32)
 
+    def image_side(
+        self,
+        embedding: NDArray[np.float32],
+        mask: NDArray[np.float32],  # noqa: ARG002
+        has_mask: NDArray[np.float32],  # noqa: ARG002
+    ) -> ImageSide:
+        return (embedding,)
+
     def decode(
         self,
-        embedding: NDArray[np.float32],  # noqa: ARG002
+        side: ImageSide,  # noqa: ARG002
         prompts: Prompts,
+        tokens: Sequence[int],
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         count = len(prompts.coords)
         y, x = np.mgrid[:256, :256] + 0.5
-        logits = np.full((count, 4, 256, 256), -10.0, np.float32)
+        logits = np.full((count, len(tokens), 256, 256), -10.0, np.float32)
         for i in range(count):
             coords = prompts.coords[i] * (256 / self._square)
             labels = prompts.labels[i]

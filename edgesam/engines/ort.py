@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import importlib.util
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from edgesam.engines.protocol import Prompts
+from edgesam.embedding import ImageSide
+from edgesam.engines.protocol import Graphs, Prompts
 from edgesam.errors import BundleError, EngineUnavailable, OutOfMemory, PrecisionMismatch
 
 _PROVIDERS: dict[str, list[tuple[str, dict[str, str]]]] = {
@@ -48,8 +50,7 @@ class OnnxRuntime:
 
     def open(
         self,
-        image_encoder: Path,
-        mask_decoder: Path,
+        graphs: Graphs,
         *,
         precision: str,
         device: str,
@@ -70,10 +71,9 @@ class OnnxRuntime:
                 f"engine 'onnxruntime' has no device {device!r} here; it has: "
                 f"{', '.join(devices)}{hint}"
             )
+        paths = graphs.image_encoder, graphs.image_side, graphs.mask_decoder
         return OrtSession(
-            _load(image_encoder, precision, device, threads),
-            _load(mask_decoder, precision, device, threads),
-            device,
+            *(_load(path, precision, device, threads) for path in paths), device=device
         )
 
 
@@ -85,6 +85,9 @@ def _load(path: Path, precision: str, device: str, threads: int | None) -> Any:
     # The pattern of a first run is kept as one block for all later ones: 628 instead of 393 MB for
     # TinyViT at 1024 pixels, and no faster (docs/performance.md).
     options.enable_mem_pattern = False
+    # Each session has threads of its own that spin for a while when a run has ended, and so take
+    # the cores from the next session's run: a click took twice as long (docs/performance.md).
+    options.add_session_config_entry("session.force_spinning_stop", "1")
     if threads is not None:
         options.intra_op_num_threads = threads
     try:
@@ -133,29 +136,39 @@ def _line(error: Exception) -> str:
 
 
 class OrtSession:
-    """Both graphs in ONNX Runtime; its ``run`` may be called from many threads."""
+    """The graphs in ONNX Runtime; its ``run`` may be called from many threads."""
 
-    def __init__(self, encoder: Any, decoder: Any, device: str) -> None:
+    def __init__(self, encoder: Any, image_side: Any, decoder: Any, *, device: str) -> None:
         self._encoder = encoder
+        self._image_side = image_side
         self._decoder = decoder
+        self._side_names = [output.name for output in image_side.get_outputs()]
         self.description = f"onnxruntime:{device}"
 
     def encode(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
         result: NDArray[np.float32] = _run(self._encoder, ["image_embeddings"], {"image": image})[0]
         return result
 
+    def image_side(
+        self,
+        embedding: NDArray[np.float32],
+        mask: NDArray[np.float32],
+        has_mask: NDArray[np.float32],
+    ) -> ImageSide:
+        inputs = {"image_embeddings": embedding, "mask_input": mask, "has_mask_input": has_mask}
+        return tuple(_run(self._image_side, self._side_names, inputs))
+
     def decode(
-        self, embedding: NDArray[np.float32], prompts: Prompts
+        self, side: ImageSide, prompts: Prompts, tokens: Sequence[int]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         logits, iou = _run(
             self._decoder,
             ["low_res_masks", "iou_predictions"],
             {
-                "image_embeddings": embedding,
+                **dict(zip(self._side_names, side, strict=True)),
                 "point_coords": prompts.coords,
                 "point_labels": prompts.labels,
-                "mask_input": prompts.mask,
-                "has_mask_input": prompts.has_mask,
+                "mask_tokens": np.array(tokens, np.int64),
             },
         )
         return logits, iou

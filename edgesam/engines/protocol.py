@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
+from edgesam.embedding import ImageSide
 
 
 @dataclass(frozen=True)
@@ -27,8 +30,17 @@ class Prompts:
     has_mask: NDArray[np.float32]
 
 
+@dataclass(frozen=True)
+class Graphs:
+    """The files of one variant's graphs, each verified."""
+
+    image_encoder: Path
+    image_side: Path
+    mask_decoder: Path
+
+
 class Session(Protocol):
-    """Two graphs, ready to run. Many threads may call one session."""
+    """A variant's graphs, ready to run. Many threads may call one session."""
 
     @property
     def description(self) -> str:
@@ -37,10 +49,22 @@ class Session(Protocol):
     def encode(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
         """(1, 3, S, S) -> (1, 256, G, G)."""
 
+    def image_side(
+        self,
+        embedding: NDArray[np.float32],
+        mask: NDArray[np.float32],
+        has_mask: NDArray[np.float32],
+    ) -> ImageSide:
+        """Of an embedding (1, 256, G, G) with mask prompts (M, 1, L, L) that say something where
+        ``has_mask`` (M,) is 1; M is 1 or the number of prompts that it is for.
+        """
+
     def decode(
-        self, embedding: NDArray[np.float32], prompts: Prompts
+        self, side: ImageSide, prompts: Prompts, tokens: Sequence[int]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """Logits (N, 4, L, L), L being 4 G, and predicted IoU (N, 4), of all four mask tokens."""
+        """Logits (N, K, L, L) of K of the four mask tokens, L being 4 G, and predicted IoU (N, 4)
+        of all of them; the prompts' masks are in the picture's side.
+        """
 
     def close(self) -> None:
         """Free what the engine holds."""
@@ -60,14 +84,13 @@ class Engine(Protocol):
 
     def open(
         self,
-        image_encoder: Path,
-        mask_decoder: Path,
+        graphs: Graphs,
         *,
         precision: str,
         device: str,
         threads: int | None,
     ) -> Session:
-        """Load both graphs.
+        """Load the graphs.
 
         Raises:
             EngineUnavailable: the engine or the device cannot run here.

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from edgesam.errors import ExportError
-from edgesam_export.graphs import mask_decoder, tiny_vit, vit
+from edgesam.manifest import Role
+from edgesam_export.graphs import image_side, mask_decoder, tiny_vit, vit
 from edgesam_export.graphs.net import Net
 from edgesam_export.graphs.weights import Shape, Weights
 
@@ -81,18 +82,19 @@ def recognise(shapes: Mapping[str, Shape], asked: str | None, where: str) -> tup
 
 def build(
     name: str, encoder: Encoder, tensors: Mapping[str, Any], shapes: Mapping[str, Shape], where: str
-) -> tuple[Net, Net]:
-    """The graphs of the image encoder and the mask decoder, their weights promised.
+) -> dict[Role, Net]:
+    """The graphs of a bundle by their roles, their weights promised.
 
     Raises:
         ExportError: tensors are missing, of another shape, or have no place in the network.
     """
     family, weights = ARCHITECTURES[name], Weights(tensors, shapes)
     try:
-        nets = (
-            family.build(encoder, weights),
-            mask_decoder.build(weights, encoder.image_size, encoder.grid),
-        )
+        nets: dict[Role, Net] = {
+            "image_encoder": family.build(encoder, weights),
+            "image_side": image_side.build(weights, encoder.grid),
+            "mask_decoder": mask_decoder.build(weights, encoder.image_size, encoder.grid),
+        }
     except (ArithmeticError, IndexError, ValueError) as error:
         # Of shapes that others follow from. Keys that were not reached are not unknown.
         _complain(name, weights, [], where)

@@ -14,7 +14,7 @@ from pathlib import Path
 from edgesam.bundle import Bundle, write_bundle
 from edgesam.digest import sha256_of
 from edgesam.errors import BundleError, ExportError
-from edgesam.manifest import BundleFile, Manifest, Variant
+from edgesam.manifest import BundleFile, Manifest, Role, Variant
 from edgesam.models import MODELS, PROFILES, ModelSpec, Profile
 from edgesam_bench.passports import shipped_passport
 from edgesam_export import BUILDER
@@ -106,20 +106,23 @@ def _scratch(out: Path) -> Iterator[Path]:
 
 
 def _write_variant(
-    nets: tuple[Net, Net], scratch: Path, files: dict[str, Path], progress: Progress
+    nets: dict[Role, Net], scratch: Path, files: dict[str, Path], progress: Progress
 ) -> Variant:
     """Graphs, checked, and the passport that ships for them; each noted in ``files``."""
     progress("writing the graphs")
-    paths = [scratch / f"{role}.fp32.onnx" for role in ("image_encoder", "mask_decoder")]
-    beside, within = (net.save(path) for net, path in zip(nets, paths, strict=True))
-    if within is not None:
-        raise ExportError(f"the mask decoder's weights are too many for its file: {within.name}")
+    paths = {role: scratch / f"{role}.fp32.onnx" for role in nets}
+    beside = {role: net.save(paths[role]) for role, net in nets.items()}
+    weights = beside.pop("image_encoder")
+    for within in beside.values():
+        if within is not None:
+            raise ExportError(f"the decoder's weights are too many for their file: {within.name}")
     progress("checking the graphs")
-    for path in paths:
+    for path in paths.values():
         verify_graph(path)
-    encoder, decoder = (_enter(path, files) for path in paths)
-    weights = None if beside is None else _enter(beside, files)
-    variant = Variant(encoder, decoder, weights, passport=None)
+    entries = {role: _enter(path, files) for role, path in paths.items()}
+    variant = Variant(
+        **entries, weights=None if weights is None else _enter(weights, files), passport=None
+    )
     report = shipped_passport(variant.graphs)
     if report is None:
         return variant

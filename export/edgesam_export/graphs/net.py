@@ -27,6 +27,7 @@ IR_VERSION = 9
 
 FLOAT = ir.DataType.FLOAT
 INT32 = ir.DataType.INT32
+INT64 = ir.DataType.INT64
 
 Dim = int | str
 
