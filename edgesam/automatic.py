@@ -15,6 +15,7 @@ from typing import Any, Literal, TypedDict, get_args
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from edgesam.calls import PROMPTS_PER_CALL
 from edgesam.candidates import (
     Bar,
     Candidate,
@@ -30,7 +31,7 @@ from edgesam.mask import encode_runs
 from edgesam.place import Place
 from edgesam.preprocess import one_picture
 from edgesam.prompt import Prompt
-from edgesam.sam import PROMPTS_PER_CALL, Sam
+from edgesam.sam import Sam
 from edgesam.volume import Volume
 
 OutputMode = Literal["binary_mask", "uncompressed_rle", "coco_rle"]
@@ -150,7 +151,7 @@ def everything(
         image: what :func:`edgesam.read` returned, or an array; see :meth:`edgesam.sam.Sam.embed`.
         window: grey levels to show, in the image's units.
         points_per_side: of the grid of points; None if ``point_grids`` has them.
-        points_per_batch: most points per decoder call; never more than 16 are, since larger
+        points_per_batch: most points per decoder call; never more than 4 are, since larger
             calls are no faster here.
         pred_iou_thresh: masks that the model judges no better are dropped.
         stability_score_thresh: masks less stable than this are dropped.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Any
 
 from edgesam.bundle import Bundle, find_bundle
@@ -13,6 +15,7 @@ from edgesam.manifest import ROLES, Manifest, Variant
 from edgesam.memory import available_memory
 from edgesam.models import MOST_THREADS
 from edgesam.sam import Sam
+from edgesam.tuned import remembered
 
 logger = logging.getLogger("edgesam")
 
@@ -30,8 +33,9 @@ def load(
 
     Args:
         model: a known model's name, or the folder of a bundle.
-        engine: ``onnxruntime``; ``auto`` takes the first that works here.
-        variant: of the bundle: ``fp32``.
+        engine: ``onnxruntime``; ``auto`` takes the first that works here, or with a variant of
+            ``auto`` what ``edgesam tune`` found to be fastest on this machine.
+        variant: of the bundle: ``fp32``; ``auto`` is the fastest whose passport holds.
         device: ``cpu`` or ``cuda``; ``auto`` is the CPU.
         threads: per graph run; None leaves it to the engine (all physical cores).
         require_passport: refuse graphs that no parity report vouches for.
@@ -46,11 +50,11 @@ def load(
     """
     if threads is not None and not 1 <= threads <= MOST_THREADS:
         raise ValueError(f"threads must be 1 to {MOST_THREADS}, not {threads}")
+    asked = _Asked(engine, variant, device, threads, require_passport)
     bundle = find_bundle(model)
-    runner = choose(engine) if isinstance(engine, str) else engine
     while True:
         try:
-            return _open(bundle, runner, variant, device, threads, require_passport)
+            return _open(bundle, asked.on(bundle))
         except BundleError:
             # An export may have put a new bundle in the place of the one that was being read.
             now = find_bundle(model)
@@ -59,26 +63,55 @@ def load(
             bundle = now
 
 
-def _open(
-    bundle: Bundle,
-    runner: Engine,
-    variant: str,
-    device: str,
-    threads: int | None,
-    require_passport: bool,
-) -> Sam:
-    name, chosen = bundle.variant(variant)
-    _check_memory(bundle.manifest, chosen, device)
-    passport = _passport(bundle, name, require_passport)
+@dataclass(frozen=True)
+class _Asked:
+    """How a bundle is to be run, some of it perhaps ``auto``."""
+
+    engine: str | Engine
+    variant: str
+    device: str
+    threads: int | None
+    require_passport: bool
+
+    def on(self, bundle: Bundle) -> _Asked:
+        """The same as ``edgesam tune`` found it best, where nothing was asked for by name."""
+        if (self.engine, self.variant) != ("auto", "auto") or self.device not in ("auto", "cpu"):
+            return self
+        best = remembered(bundle.manifest)
+        if best is None:
+            return self
+        logger.info("as edgesam tune found best here: %s", best)
+        threads = self.threads or best.threads
+        return replace(self, engine=best.engine, variant=best.variant, threads=threads)
+
+
+def _open(bundle: Bundle, asked: _Asked) -> Sam:
+    runner = choose(asked.engine) if isinstance(asked.engine, str) else asked.engine
+    wanted = asked.variant
+    if wanted == "auto":
+        wanted = _fastest(bundle, runner.precisions(asked.device))
+    name, chosen = bundle.variant(wanted)
+    _check_memory(bundle.manifest, chosen, asked.device)
+    passport = _passport(bundle, name, asked.require_passport)
     if chosen.weights is not None:
         bundle.verified(chosen.weights)
     session = runner.open(
         Graphs(**{role: bundle.verified(chosen.graph(role)) for role in ROLES}),
         precision=name,
-        device=device,
-        threads=threads,
+        device=asked.device,
+        threads=asked.threads,
     )
     return Sam(bundle, name, session, passport)
+
+
+def _fastest(bundle: Bundle, precisions: Iterable[str]) -> str:
+    """The fastest variant whose passport holds; fp32 is what the others are measured by."""
+    for name in precisions:
+        variant = bundle.variants.get(name)
+        if variant is not None and (name == "fp32" or bundle.passport(variant) is not None):
+            logger.info("variant auto: %s, the fastest of %s", name, list(bundle.variants))
+            return name
+    return "auto"  # the bundle's first
 
 
 def _check_memory(manifest: Manifest, variant: Variant, device: str) -> None:

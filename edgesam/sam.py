@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgesam.bundle import Bundle
+from edgesam.calls import in_calls
 from edgesam.cine import Cine
 from edgesam.embedding import Embedding
 from edgesam.engines import Prompts, Session
@@ -38,13 +39,10 @@ from edgesam.preprocess import (
     fit_of,
     network_input,
     one_picture,
-    token_count,
 )
 from edgesam.prompt import Prompt
 from edgesam.provenance import Provenance
 from edgesam.volume import Volume
-
-PROMPTS_PER_CALL = 16  # of the decoder: more at once are no faster per prompt, and memory grows
 
 
 class Sam:
@@ -185,7 +183,7 @@ class Sam:
     ) -> Iterator[Mask]:
         """Segment many objects of one picture in bounded memory, in the prompts' order.
 
-        The decoder sees up to 16 prompts at a time, and no mask is kept that was handed out.
+        The decoder sees a few prompts at a time, and no mask is kept that was handed out.
 
         Raises:
             PromptError: as :meth:`segment`, before anything is computed.
@@ -298,21 +296,9 @@ class Sam:
             check_prompt(
                 prompt, embedding.fit, manifest.profile, self.model, manifest.low_resolution
             )
-        return self._computed(embedding, list(prompts), multimask, select)
-
-    def _computed(
-        self, embedding: Embedding, prompts: list[Prompt], multimask: bool, select: Select
-    ) -> Iterator[tuple[Mask, ...]]:
-        for start in range(0, len(prompts), PROMPTS_PER_CALL):
-            chunk = prompts[start : start + PROMPTS_PER_CALL]
-            answers: dict[int, tuple[Mask, ...]] = {}
-            for indices in _calls(chunk):
-                some = [chunk[i] for i in indices]
-                # No name holds the answers: one that was handed out is not kept.
-                answers.update(
-                    zip(indices, self._decoded(embedding, some, multimask, select), strict=True)
-                )
-            yield from (answers.pop(i) for i in range(len(chunk)))
+        return in_calls(
+            list(prompts), lambda some: self._decoded(embedding, some, multimask, select)
+        )
 
     def _decoded(
         self, embedding: Embedding, prompts: list[Prompt], multimask: bool, select: Select
@@ -331,11 +317,3 @@ class Sam:
             tuple(make_mask(logits[row, i], iou[row, tokens[i]], *more) for i in outputs)
             for row, outputs in enumerate(wanted)
         ]
-
-
-def _calls(prompts: Sequence[Prompt]) -> list[list[int]]:
-    """Indices of prompts that can share a decoder call: equally many tokens."""
-    groups: dict[int, list[int]] = {}
-    for index, prompt in enumerate(prompts):
-        groups.setdefault(token_count(prompt), []).append(index)
-    return list(groups.values())

@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import edgesam
+from edgesam import machine
 from edgesam.atomic import write_atomic
 from edgesam.bundle import find_bundle
 from edgesam.errors import EdgeSamError, ParityError
 from edgesam.models import MODELS
-from edgesam_bench import machine
 from edgesam_bench.figures import Figures, iou, summarise
 from edgesam_bench.objects import find_objects
 from edgesam_bench.pictures import DEFAULT_FOLDER, Picture, read_manifest

@@ -21,10 +21,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 import edgesam
-from edgesam import Prompt, Volume, Window
+from edgesam import Prompt, Volume, Window, machine
 from edgesam.affine import to_index, to_patient
 from edgesam.errors import EdgeSamError, ParityError
-from edgesam_bench import machine
 from edgesam_bench.figures import iou
 from edgesam_bench.results import write_results
 

@@ -24,6 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import edgesam
+from edgesam import machine
 from edgesam.automatic import everything
 from edgesam.bundle import find_bundle
 from edgesam.checkpoint_store import checkpoint_path
@@ -31,7 +32,6 @@ from edgesam.commands import GATE
 from edgesam.errors import EdgeSamError, ParityError
 from edgesam.models import find
 from edgesam.runs import Runs
-from edgesam_bench import machine
 from edgesam_bench.matching import best_pairs, iou_of_pairs
 from edgesam_bench.official_generator import SCRIPT, OfficialGenerator
 from edgesam_bench.pictures import DEFAULT_FOLDER, Picture, read_manifest, spread

@@ -22,8 +22,8 @@ from pathlib import Path
 import numpy as np
 
 import edgesam
+from edgesam import machine
 from edgesam.commands import GATE
-from edgesam_bench import machine
 from edgesam_bench.cost.peak import peak_mib
 from edgesam_bench.results import write_results
 

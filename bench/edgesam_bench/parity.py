@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import edgesam
+from edgesam import machine
 from edgesam.bundle import Bundle, find_bundle
 from edgesam.commands import GATE
 from edgesam.errors import EdgeSamError, ParityError
-from edgesam_bench import machine
 from edgesam_bench.comparison import PictureResult, compare
 from edgesam_bench.gate import Gate
 from edgesam_bench.pictures import DEFAULT_FOLDER

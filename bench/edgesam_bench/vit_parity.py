@@ -21,11 +21,11 @@ from pathlib import Path
 from typing import Any
 
 import edgesam
+from edgesam import machine
 from edgesam.bundle import open_bundle
 from edgesam.commands import GATE
 from edgesam.errors import EdgeSamError, ParityError
 from edgesam.models import find
-from edgesam_bench import machine
 from edgesam_bench.aspects import one_of_each_aspect
 from edgesam_bench.exported import exported
 from edgesam_bench.figures import relative_l2, summarise

@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgesam.calls import PROMPTS_PER_CALL
 from edgesam.compat.logits import picture_logits
 from edgesam.embedding import Embedding
 from edgesam.engines import Prompts
 from edgesam.postprocess import ALTERNATIVES, picture_mask
-from edgesam.sam import PROMPTS_PER_CALL, Sam
+from edgesam.sam import Sam
 
 Answer = tuple[NDArray[Any], NDArray[np.float32], NDArray[np.float32]]
 

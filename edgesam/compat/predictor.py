@@ -38,6 +38,7 @@ class SamPredictor:
     features: NDArray[np.float32] | None
     original_size: tuple[int, ...]
     input_size: tuple[int, ...]
+    _known: Embedding | None  # made of ``features``, until a program changes them
 
     def __init__(self, sam_model: SamModel | Sam) -> None:
         """Wrap what ``sam_model_registry`` or :func:`edgesam.load` gave."""
@@ -187,7 +188,7 @@ class SamPredictor:
         """Forget the picture."""
         self.is_image_set = False
         self.features = None
-        self._known: Embedding | None = None
+        self._known = None
 
     def _set(self, embedding: Embedding) -> None:
         fit = embedding.fit

@@ -27,6 +27,9 @@ class FakeEngine:
     def devices(self) -> tuple[str, ...]:
         return ("cpu",)
 
+    def precisions(self, device: str) -> tuple[str, ...]:  # noqa: ARG002
+        return ("fp32",)
+
     def open(
         self,
         graphs: Graphs,  # noqa: ARG002
@@ -59,14 +62,20 @@ class FakeSession:
         return (embedding,)
 
     def decode(
+        self, side: ImageSide, prompts: Prompts, tokens: Sequence[int]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        logits, iou = self.all_four(side, prompts)
+        return logits[:, list(tokens)], iou
+
+    def all_four(
         self,
         side: ImageSide,  # noqa: ARG002
         prompts: Prompts,
-        tokens: Sequence[int],
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Logits (N, 4, L, L) and predicted IoU (N, 4): what a subclass paints otherwise."""
         count = len(prompts.coords)
         y, x = np.mgrid[:256, :256] + 0.5
-        logits = np.full((count, len(tokens), 256, 256), -10.0, np.float32)
+        logits = np.full((count, 4, 256, 256), -10.0, np.float32)
         for i in range(count):
             coords = prompts.coords[i] * (256 / self._square)
             labels = prompts.labels[i]

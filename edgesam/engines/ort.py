@@ -48,6 +48,9 @@ class OnnxRuntime:
         offered = onnxruntime.get_available_providers()
         return tuple(device for device, chain in _PROVIDERS.items() if chain[0][0] in offered)
 
+    def precisions(self, device: str) -> tuple[str, ...]:  # noqa: ARG002
+        return tuple(_ELEMENT_TYPE)
+
     def open(
         self,
         graphs: Graphs,

@@ -82,6 +82,9 @@ class Engine(Protocol):
     def devices(self) -> tuple[str, ...]:
         """Devices it can run on here; empty when it is not available."""
 
+    def precisions(self, device: str) -> tuple[str, ...]:
+        """What it runs natively on a device here, the fastest first: what ``auto`` chooses by."""
+
     def open(
         self,
         graphs: Graphs,

@@ -50,7 +50,7 @@ def data(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "image,mask,modality,subset,labels,source,source_path,licence\n"
         "i.png,m.png,ct,invented,1|2,,,\n"
     )
-    graphs = Variant(BundleFile("e", "e", 1), BundleFile("d", "d", 1), None, None)
+    graphs = Variant(*(BundleFile(name, name, 1) for name in "esd"), None, None)
     bundle = SimpleNamespace(variant=lambda _: ("fp32", graphs))
     monkeypatch.setattr(accuracy, "find_bundle", lambda _: bundle)
     monkeypatch.setattr(edgesam, "load", lambda *_, **__: BoxFiller())

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 import edgesam
-from edgesam.manifest import BundleFile, Variant
+from edgesam.manifest import ROLES, BundleFile, Variant
 from edgesam_bench import parity
 from edgesam_bench.cases import Case
 from edgesam_bench.comparison import compare
@@ -120,9 +120,7 @@ class Parrot:
 
 
 def use(monkeypatch: pytest.MonkeyPatch, sam: Parrot, sha256: str = SHA256) -> None:
-    graphs = {
-        role: BundleFile(role, role[:1] * 64, 1) for role in ("image_encoder", "mask_decoder")
-    }
+    graphs = {role: BundleFile(role, role[-1:] * 64, 1) for role in ROLES}
     bundle = SimpleNamespace(
         path=Path("bundle"),
         manifest=SimpleNamespace(checkpoint_sha256=sha256),
@@ -165,7 +163,7 @@ def test_agreement_holds_and_gives_a_passport(
     out, passport = folder / "out.json", folder / "passport.json"
     assert parity.main(arguments(folder, "--out", str(out), "--passport", str(passport))) == 0
     report = json.loads(passport.read_text("utf-8"))
-    assert report["graphs"] == {"image_encoder": "i" * 64, "mask_decoder": "m" * 64}
+    assert report["graphs"] == {role: role[-1:] * 64 for role in ROLES}
     assert report["mask_iou"] == {"n": 8, "mean": 1.0, "p5": 1.0, "worst": 1.0}
     assert report["by_output"]["single"]["n"] == report["by_output"]["multimask"]["n"] == 4
     assert {k: v["n"] for k, v in report["by_prompt"].items()} == {

@@ -6,7 +6,6 @@ import inspect
 import os
 import tracemalloc
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,8 @@ import edgesam
 from edgesam import Prompt, PromptError, Sam, Window
 from edgesam.automatic import Record, everything
 from edgesam.bundle import Bundle
-from edgesam.engines import Prompts
+from edgesam.embedding import ImageSide
+from edgesam.engines import Graphs, Prompts
 from edgesam.engines.fake import FakeEngine, FakeSession
 from edgesam.home import home
 from edgesam.mask import decode_rle
@@ -53,7 +53,7 @@ class Levels(FakeEngine):
         self.judge: Judge = first_is_best
         self.calls: list[Prompts] = []
 
-    def open(self, *_: Path, **__: Any) -> FakeSession:
+    def open(self, *_: Graphs, **__: Any) -> FakeSession:
         return LevelsSession(self)
 
 
@@ -72,11 +72,11 @@ class LevelsSession(FakeSession):
         embedding.reshape(-1)[: 256 * 256] = grey.ravel()
         return embedding
 
-    def decode(
-        self, embedding: NDArray[np.float32], prompts: Prompts
+    def all_four(
+        self, side: ImageSide, prompts: Prompts
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         self._engine.calls.append(prompts)
-        grey = embedding.reshape(-1)[: 256 * 256].reshape(256, 256)
+        grey = side[0].reshape(-1)[: 256 * 256].reshape(256, 256)
         logits, iou = [], []
         for x, y in prompts.coords[:, 0]:
             level = grey[int(y) // 4, int(x) // 4]
@@ -307,7 +307,7 @@ class TestCrops:
             crop_n_layers=1,
             crop_n_points_downscale_factor=2,
         )
-        assert [len(call.coords) for call in engine.calls] == [16] * 8
+        assert [len(call.coords) for call in engine.calls] == [4] * 32
         engine.calls.clear()
         grids = [np.array([(0.5, 0.5)]), [(0.25, 0.75), (0.875, 0)]]
         everything(sam, picture(), points_per_side=None, point_grids=grids, crop_n_layers=1)
@@ -398,7 +398,7 @@ class TestOutput:
             crop_n_points_downscale_factor=6,
             progress=lambda done, total: told.append((done, total)),
         )
-        assert told == [(n, 40) for n in (10, 20, 30, 36, 37, 38, 39, 40)]
+        assert told == [(n, 40) for n in (*range(4, 37, 4), 37, 38, 39, 40)]
 
     def test_memory_is_bounded(self, sam: Sam, engine: Levels) -> None:
         engine.judge = lambda level, token: 0.9
@@ -419,19 +419,22 @@ class TestOutput:
 class TestCalls:
     def test_the_prompt_layout(self, sam: Sam, engine: Levels) -> None:
         everything(sam, picture(), points_per_side=4)
-        (call,) = engine.calls
-        assert call.coords.dtype == np.float32
-        assert call.labels.tolist() == [[1, -1]] * 16
-        np.testing.assert_array_equal(call.coords[:, 1], 0)
-        np.testing.assert_array_equal(
-            call.coords[:5, 0], [*((128 + 256 * i, 128) for i in range(4)), (128, 384)]
-        )
-        assert call.has_mask.tolist() == [0]
-        assert call.mask.shape == (1, 1, 256, 256)
+        assert len(engine.calls) == 4
+        for row, call in enumerate(engine.calls):
+            assert call.coords.dtype == np.float32
+            assert call.labels.tolist() == [[1, -1]] * 4
+            np.testing.assert_array_equal(call.coords[:, 1], 0)
+            np.testing.assert_array_equal(
+                call.coords[:, 0], [(128 + 256 * i, 128 + 256 * row) for i in range(4)]
+            )
+            assert call.has_mask.tolist() == [0]
+            assert call.mask.shape == (1, 1, 256, 256)
 
-    @pytest.mark.parametrize(("most", "sizes"), [(64, [16, 9]), (10, [10, 10, 5]), (16, [16, 9])])
+    @pytest.mark.parametrize(
+        ("most", "sizes"), [(64, [4, 4, 1]), (2, [2, 2, 2, 2, 1]), (4, [4, 4, 1])]
+    )
     def test_calls_are_small(self, sam: Sam, engine: Levels, most: int, sizes: list[int]) -> None:
-        everything(sam, picture(), points_per_side=5, points_per_batch=most)
+        everything(sam, picture(), points_per_side=3, points_per_batch=most)
         assert [len(call.coords) for call in engine.calls] == sizes
 
 

@@ -22,14 +22,14 @@ from edgesam.bundle import MANIFEST, Bundle, find_bundle, open_bundle, write_bun
 from edgesam.digest import sha256_of
 from edgesam.engines.fake import FakeEngine
 from edgesam.home import bundle_path
-from edgesam.manifest import BundleFile
+from edgesam.manifest import ROLES, BundleFile
 
 Make = Callable[..., Bundle]
 
 
 def graphs(opened: Bundle) -> list[BundleFile]:
     variant = opened.variants["fp32"]
-    return [variant.image_encoder, variant.mask_decoder]
+    return [variant.graph(role) for role in ROLES]
 
 
 def with_weights(opened: Bundle, data: bytes = b"weights") -> Bundle:
@@ -269,7 +269,7 @@ class TestPassports:
         assert other.passport(other.variants["fp32"]) is None, "it measured no weights"
 
     def test_of_other_graphs(self, make_bundle: Make) -> None:
-        other = {"image_encoder": "0" * 64, "mask_decoder": "1" * 64}
+        other = dict.fromkeys(ROLES, "0" * 64)
         opened = make_bundle(passport=passport(graphs=other))
         assert opened.passport(opened.variants["fp32"]) is None
 

@@ -23,7 +23,7 @@ from edgesam.commands import doctor, main
 from edgesam.digest import sha256_of
 from edgesam.engines.ort import OnnxRuntime
 from edgesam.home import bundle_path
-from edgesam.manifest import BundleFile, Manifest, Variant
+from edgesam.manifest import ROLES, BundleFile, Manifest, Variant
 from edgesam.models import SAM
 
 Capture = pytest.CaptureFixture[str]
@@ -74,7 +74,7 @@ def a_bundle(name: str) -> Path:
     path = bundle_path(name)
     path.parent.mkdir(parents=True, exist_ok=True)
     graphs = {}
-    for graph in ("image_encoder", "mask_decoder"):
+    for graph in ROLES:
         source = path.parent / f"{graph}.tmp"
         source.write_bytes(graph.encode())
         graphs[f"{graph}.onnx"] = source
@@ -95,7 +95,7 @@ def a_bundle(name: str) -> Path:
             licence="Apache-2.0",
             builder="this test",
             working_memory=0,
-            variants={"fp32": Variant(files["image_encoder"], files["mask_decoder"], None, None)},
+            variants={"fp32": Variant(**files, weights=None, passport=None)},
         ),
         graphs,
     )

@@ -22,6 +22,7 @@ from edgesam.compat import (
     SamModel,
     SamPredictor,
 )
+from edgesam.embedding import ImageSide
 from edgesam.engines import Prompts
 from edgesam.engines.fake import FakeSession
 from edgesam.manifest import BundleFile, Manifest, Variant
@@ -110,8 +111,8 @@ class NoisySession(FakeSession):
         self.pictures.append(image)
         return super().encode(image)
 
-    def decode(
-        self, embedding: NDArray[np.float32], prompts: Prompts
+    def all_four(
+        self, side: ImageSide, prompts: Prompts
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         self.calls.append(prompts)
         y, x = np.mgrid[:256, :256] / 256
@@ -139,7 +140,7 @@ def sam_of(model: str, session: FakeSession) -> Sam:
         licence=spec.licence,
         builder="edgesam 0",
         working_memory=0,
-        variants={"fp32": Variant(file, file, weights=None, passport=None)},
+        variants={"fp32": Variant(file, file, file, weights=None, passport=None)},
     )
     return Sam(Bundle(Path("nowhere"), manifest), "fp32", session, None)
 
@@ -349,7 +350,7 @@ class TestLayout:
     def test_a_whole_batch_in_pieces(self, predictor: SamPredictor, session: NoisySession) -> None:
         boxes = np.arange(40 * 4).reshape(40, 4)
         masks, scores, low = predictor.predict_torch(None, None, boxes, multimask_output=False)
-        assert [len(call.coords) for call in session.calls] == [16, 16, 8]
+        assert [len(call.coords) for call in session.calls] == [4] * 10
         assert (masks.shape, scores.shape, low.shape) == (
             (40, 1, 90, 120),
             (40, 1),
@@ -359,7 +360,7 @@ class TestLayout:
         session.calls.clear()
         own = np.arange(40, dtype=np.float32)[:, None, None, None] + np.zeros((1, 256, 256))
         _, scores, _ = predictor.predict_torch(None, None, boxes, own)
-        assert [call.mask[0, 0, 0, 0] for call in session.calls] == [0, 16, 32]
+        assert [call.mask[0, 0, 0, 0] for call in session.calls] == list(range(0, 40, 4))
 
     def test_no_boxes_no_masks(self, predictor: SamPredictor) -> None:
         masks, scores, low = predictor.predict_torch(None, None, np.zeros((0, 4)))

@@ -36,7 +36,7 @@ ANY = Manifest(
     licence=SPEC.licence,
     builder="edgesam 0",
     working_memory=0,
-    variants={"fp32": Variant(FILE, FILE, weights=None, passport=None)},
+    variants={"fp32": Variant(FILE, FILE, FILE, weights=None, passport=None)},
 )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import builtins
 import importlib.util
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,10 @@ from numpy.typing import NDArray
 
 from edgesam import BundleError, EngineUnavailable, PrecisionMismatch, engines
 from edgesam.bundle import Bundle, open_bundle
-from edgesam.engines import ENGINES, Prompts, Session, choose
+from edgesam.engines import ENGINES, Graphs, Prompts, Session, choose
 from edgesam.engines.fake import FakeEngine
 from edgesam.engines.ort import OnnxRuntime
+from edgesam.manifest import ROLES
 
 Make = Callable[..., Bundle]
 Noise = Callable[..., NDArray[np.uint8]]
@@ -46,13 +48,13 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(builtins, "__import__", fail)
 
 
-def graph_paths(bundle: Path) -> tuple[Path, Path]:
+def graphs_of(bundle: Path) -> Graphs:
     variant = open_bundle(bundle).variants["fp32"]
-    return bundle / variant.image_encoder.file, bundle / variant.mask_decoder.file
+    return Graphs(**{role: bundle / variant.graph(role).file for role in ROLES})
 
 
-def open_ort(*paths: Path, precision: str = "fp32", device: str = "auto") -> Session:
-    return OnnxRuntime().open(*paths, precision=precision, device=device, threads=1)
+def open_ort(graphs: Graphs, precision: str = "fp32", device: str = "auto") -> Session:
+    return OnnxRuntime().open(graphs, precision=precision, device=device, threads=1)
 
 
 class TestChoosing:
@@ -93,31 +95,29 @@ class TestChoosing:
 
 class TestOnnxRuntime:
     def test_it_runs_the_graphs_it_is_given(self, lite_bundle: Path, noise: Noise) -> None:
-        session = open_ort(*graph_paths(lite_bundle))
+        session = open_ort(graphs_of(lite_bundle))
         assert session.description == "onnxruntime:cpu"
         embedding = session.encode(noise(1, 3, 256, 256).astype(np.float32) / 255)
         assert (embedding.shape, embedding.dtype) == ((1, 256, 64, 64), np.float32)
-        prompts = Prompts(
-            np.ones((2, 3, 2), np.float32),
-            np.ones((2, 3), np.int32),
-            np.zeros((1, 1, 256, 256), np.float32),
-            np.zeros(1, np.float32),
-        )
-        logits, iou = session.decode(embedding, prompts)
-        assert (logits.shape, iou.shape) == ((2, 4, 256, 256), (2, 4))
+        mask, has_mask = np.zeros((1, 1, 256, 256), np.float32), np.zeros(1, np.float32)
+        side = session.image_side(embedding, mask, has_mask)
+        assert [array.shape[0] for array in side] == [1, 1, 1, 1]
+        points = np.ones((2, 3, 2), np.float32), np.ones((2, 3), np.int32)
+        logits, iou = session.decode(side, Prompts(*points, mask, has_mask), (0, 2))
+        assert (logits.shape, iou.shape) == ((2, 2, 256, 256), (2, 4))
         assert logits.dtype == iou.dtype == np.float32
         session.close()
 
     @pytest.mark.parametrize("device", ["gpu", "CPU", "", "cuda:0"])
     def test_an_unknown_device(self, lite_bundle: Path, device: str) -> None:
         with pytest.raises(EngineUnavailable, match=rf"no device '{device}' here; it has: .*cpu"):
-            open_ort(*graph_paths(lite_bundle), device=device)
+            open_ort(graphs_of(lite_bundle), device=device)
 
     def test_a_device_that_is_not_here(self, lite_bundle: Path) -> None:
         if "cuda" in OnnxRuntime().devices():
             pytest.skip("this machine's onnxruntime offers CUDA")
         with pytest.raises(EngineUnavailable, match="no device 'cuda' here; it has: cpu"):
-            open_ort(*graph_paths(lite_bundle), device="cuda")
+            open_ort(graphs_of(lite_bundle), device="cuda")
 
     def test_a_provider_that_is_dropped_silently(
         self, lite_bundle: Path, monkeypatch: pytest.MonkeyPatch
@@ -135,24 +135,24 @@ class TestOnnxRuntime:
         monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: both)
         monkeypatch.setattr(onnxruntime, "InferenceSession", Fallen)
         with pytest.raises(EngineUnavailable, match="CUDAExecutionProvider and runs CPUExec"):
-            open_ort(*graph_paths(lite_bundle), device="cuda")
+            open_ort(graphs_of(lite_bundle), device="cuda")
 
     @pytest.mark.parametrize("content", [b"", b"not a graph", b"\x08\x09" * 1000])
     def test_a_corrupt_graph(self, lite_bundle: Path, tmp_path: Path, content: bytes) -> None:
-        encoder, decoder = graph_paths(lite_bundle)
         corrupt = tmp_path / "corrupt.onnx"
         corrupt.write_bytes(content)
-        for pair in [(corrupt, decoder), (encoder, corrupt)]:
+        for role in ROLES:
+            spoilt = replace(graphs_of(lite_bundle), **{role: corrupt})
             with pytest.raises(BundleError, match=r"cannot load corrupt\.onnx") as raised:
-                open_ort(*pair)
+                open_ort(spoilt)
             assert "\n" not in str(raised.value)
 
     def test_a_truncated_graph(self, lite_bundle: Path, tmp_path: Path) -> None:
-        encoder, decoder = graph_paths(lite_bundle)
+        graphs = graphs_of(lite_bundle)
         cut = tmp_path / "cut.onnx"
-        cut.write_bytes(decoder.read_bytes()[:-100_000])
+        cut.write_bytes(graphs.mask_decoder.read_bytes()[:-100_000])
         with pytest.raises(BundleError, match=r"cannot load cut\.onnx"):
-            open_ort(encoder, cut)
+            open_ort(replace(graphs, mask_decoder=cut))
 
     def test_weights_beside_their_graph(self, tmp_path: Path) -> None:
         import onnx
@@ -169,20 +169,21 @@ class TestOnnxRuntime:
         path = tmp_path / "sum.onnx"
         onnx.save(model, path, save_as_external_data=True, location="sum.data", size_threshold=0)
         assert path.stat().st_size < 1000
+        same = Graphs(path, path, path)
         ones = np.ones(1024, np.float32)
-        np.testing.assert_array_equal(open_ort(path, path).encode(ones), np.arange(1, 1025))
+        np.testing.assert_array_equal(open_ort(same).encode(ones), np.arange(1, 1025))
         for spoil in (
             (tmp_path / "sum.data").write_bytes,
             lambda _: (tmp_path / "sum.data").unlink(),
         ):
             spoil(b"short")
             with pytest.raises(BundleError, match=r"cannot load sum\.onnx") as raised:
-                open_ort(path, path)
+                open_ort(same)
             assert "\n" not in str(raised.value)
 
     def test_a_precision_it_does_not_run(self, lite_bundle: Path) -> None:
         with pytest.raises(PrecisionMismatch, match="does not run int8; it runs: fp32"):
-            open_ort(*graph_paths(lite_bundle), precision="int8")
+            open_ort(graphs_of(lite_bundle), precision="int8")
 
     def test_a_graph_of_another_precision(self, lite_bundle: Path, tmp_path: Path) -> None:
         import onnx
@@ -195,4 +196,4 @@ class TestOnnxRuntime:
         model = helper.make_model(graph, ir_version=9, opset_imports=[helper.make_opsetid("", 20)])
         onnx.save(model, tmp_path / "half.onnx")
         with pytest.raises(PrecisionMismatch, match=r"half\.onnx should run in fp32.*float16"):
-            open_ort(tmp_path / "half.onnx", graph_paths(lite_bundle)[1])
+            open_ort(replace(graphs_of(lite_bundle), image_encoder=tmp_path / "half.onnx"))

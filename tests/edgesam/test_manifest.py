@@ -17,6 +17,7 @@ from edgesam.manifest import SCHEMA, BundleFile, Manifest, Variant
 from edgesam.models import PROFILES, SAM
 
 ENCODER = BundleFile("image_encoder.fp32.0123abcd.onnx", "0123abcd" * 8, 17)
+SIDE = BundleFile("image_side.fp32.456789ab.onnx", "456789ab" * 8, 0)
 DECODER = BundleFile("mask_decoder.fp32.89abcdef.onnx", "89abcdef" * 8, 0)
 WEIGHTS = BundleFile("image_encoder.fp32.13579bdf.data", "13579bdf" * 8, 9)
 PASSPORT = BundleFile("passport.fp32.fedcba98.json", "fedcba98" * 8, 5)
@@ -33,8 +34,8 @@ MANIFEST = Manifest(
     builder="edgesam 0",
     working_memory=0,
     variants={
-        "fp32": Variant(ENCODER, DECODER, WEIGHTS, PASSPORT),
-        "other": Variant(ENCODER, DECODER, None, None),
+        "fp32": Variant(ENCODER, SIDE, DECODER, WEIGHTS, PASSPORT),
+        "other": Variant(ENCODER, SIDE, DECODER, None, None),
     },
 )
 VALUES: dict[str, Any] = json.loads(MANIFEST.to_json())
@@ -78,9 +79,13 @@ def test_the_low_resolution_has_four_logits_a_token() -> None:
 
 def test_the_files_and_graphs_of_a_variant() -> None:
     with_weights, without = MANIFEST.variants["fp32"], MANIFEST.variants["other"]
-    assert with_weights.files == (ENCODER, DECODER, WEIGHTS, PASSPORT)
-    assert without.files == (ENCODER, DECODER)
-    graphs = {"image_encoder": ENCODER.sha256, "mask_decoder": DECODER.sha256}
+    assert with_weights.files == (ENCODER, SIDE, DECODER, WEIGHTS, PASSPORT)
+    assert without.files == (ENCODER, SIDE, DECODER)
+    graphs = {
+        "image_encoder": ENCODER.sha256,
+        "image_side": SIDE.sha256,
+        "mask_decoder": DECODER.sha256,
+    }
     assert without.graphs == graphs
     assert with_weights.graphs == {**graphs, "weights": WEIGHTS.sha256}
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from edgesam import Fit, OutOfMemory
 from edgesam.models import LITE_MEDSAM, MEDSAM, SAM, Profile
-from edgesam.postprocess import SELECTIONS, Select, make_mask, picture_mask, selected
+from edgesam.postprocess import SELECTIONS, Select, make_mask, picture_mask, selected, tokens_for
 from edgesam.preprocess import fit_of
 
 Noise = Callable[..., NDArray[np.uint8]]
@@ -156,8 +156,9 @@ def choose(
     fit: Fit = WHOLE,
     iou: tuple[float, float, float, float] = (0.1, 0.2, 0.3, 0.4),
 ) -> int:
-    (found,) = selected(logits, np.array([iou], np.float32), select, fit)
-    return int(found)
+    tokens = tokens_for(select)
+    (found,) = selected(logits[:, tokens], np.array([iou], np.float32), select, fit)
+    return tokens[found]
 
 
 class TestSelected:
@@ -230,8 +231,9 @@ class TestSelected:
         }
         assert set(expected) == set(SELECTIONS)
         for select in SELECTIONS:
-            found = selected(logits, iou, select, WHOLE)  # type: ignore[arg-type]
-            assert found.tolist() == expected[select], select
+            tokens = tokens_for(select)
+            found = selected(logits[:, tokens], iou, select, WHOLE)
+            assert [tokens[i] for i in found] == expected[select], select
             assert np.issubdtype(found.dtype, np.integer)
 
     def test_a_picture_thinner_than_a_logit(self) -> None:

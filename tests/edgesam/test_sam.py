@@ -34,10 +34,11 @@ from edgesam import (
     Window,
 )
 from edgesam.bundle import MANIFEST, Bundle
-from edgesam.engines import Prompts
+from edgesam.embedding import ImageSide
+from edgesam.engines import Graphs, Prompts
 from edgesam.engines.fake import FakeEngine, FakeSession
 from edgesam.home import bundle_path
-from edgesam.manifest import BundleFile, Manifest
+from edgesam.manifest import ROLES, SCHEMA, BundleFile, Manifest
 from edgesam.models import MEDSAM
 from edgesam.postprocess import Select
 
@@ -54,7 +55,7 @@ class Recording(FakeEngine):
         self.opened: dict[str, Any] = {}
         self.closed = 0
 
-    def open(self, *_: Path, **options: Any) -> FakeSession:
+    def open(self, *_: Graphs, **options: Any) -> FakeSession:
         self.opened = options
         return RecordingSession(self)
 
@@ -68,11 +69,11 @@ class RecordingSession(FakeSession):
         self._engine.pictures.append(image)
         return super().encode(image)
 
-    def decode(
-        self, embedding: NDArray[np.float32], prompts: Prompts
+    def all_four(
+        self, side: ImageSide, prompts: Prompts
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         self._engine.calls.append(prompts)
-        logits, iou = super().decode(embedding, prompts)
+        logits, iou = super().all_four(side, prompts)
         for token in range(4):  # a frame of its own height tells the tokens apart
             logits[:, token, : 10 * token] = -10
         return logits, iou
@@ -273,17 +274,14 @@ class TestSegment:
             np.testing.assert_array_equal(alone.array, mask.array)
             np.testing.assert_array_equal(alone.logits, mask.logits)
 
-    def test_equal_counts_share_calls_of_16(
-        self, sam: Sam, noise: Noise, engine: Recording
-    ) -> None:
+    def test_equal_counts_share_calls_of_4(self, sam: Sam, noise: Noise, engine: Recording) -> None:
         embedding = sam.embed(noise(64, 64))
-        boxes = [Prompt.box(1, 1, 9, 9)] * 35
-        points = [Prompt.point(5, 5)] * 16  # with the padding point they have two tokens, too
+        boxes = [Prompt.box(1, 1, 9, 9)] * 7
+        points = [Prompt.point(5, 5)] * 4  # with the padding point they have two tokens, too
         sam.segment_batch(embedding, [*boxes, *points, Prompt.points([(1, 1), (2, 2)], [1, 1])])
         assert [call.coords.shape[:2] for call in engine.calls] == [
-            (16, 2),
-            (16, 2),
-            (16, 2),
+            (4, 2),
+            (4, 2),
             (3, 2),
             (1, 3),
         ]
@@ -375,14 +373,14 @@ class Small(FakeEngine):
     """A model of 4 x 4 tokens that knows nothing."""
 
     class Session(FakeSession):
-        def decode(
-            self, embedding: NDArray[np.float32], prompts: Prompts
+        def all_four(
+            self, side: ImageSide, prompts: Prompts
         ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
             assert prompts.mask.shape[-2:] == (16, 16)
             count = len(prompts.coords)
             return np.ones((count, 4, 16, 16), np.float32), np.zeros((count, 4), np.float32)
 
-    def open(self, *_: Path, **__: Any) -> FakeSession:
+    def open(self, *_: Graphs, **__: Any) -> FakeSession:
         return self.Session()
 
 
@@ -442,13 +440,13 @@ class TestSegmentEach:
     def test_the_decoder_runs_as_masks_are_taken(
         self, sam: Sam, noise: Noise, engine: Recording
     ) -> None:
-        masks = sam.segment_each(sam.embed(noise(64, 64)), [Prompt.point(5, 5)] * 40)
+        masks = sam.segment_each(sam.embed(noise(64, 64)), [Prompt.point(5, 5)] * 10)
         assert engine.calls == []
         calls = []
         for _ in masks:
             calls.append(len(engine.calls))
-        assert calls == [1] * 16 + [2] * 16 + [3] * 8
-        assert max(len(call.coords) for call in engine.calls) == 16
+        assert calls == [1] * 4 + [2] * 4 + [3] * 2
+        assert max(len(call.coords) for call in engine.calls) == 4
 
     def test_all_prompts_are_checked_before_the_first_is_computed(
         self, sam: Sam, noise: Noise, engine: Recording
@@ -665,13 +663,13 @@ class TestLoad:
     def test_a_bundle_of_an_earlier_schema(self, make_bundle: Make) -> None:
         path = make_bundle().path
         text = (path / MANIFEST).read_text("utf-8")
-        (path / MANIFEST).write_text(text.replace('"schema": 2', '"schema": 1'), "utf-8")
+        (path / MANIFEST).write_text(text.replace(f'"schema": {SCHEMA}', '"schema": 1'), "utf-8")
         with pytest.raises(BundleError, match=r"schema 1.*: pull or export it again$"):
             edgesam.load(path, engine=FakeEngine())
 
     def test_an_engine_that_runs_something_else(self, make_bundle: Make) -> None:
         class Other(FakeEngine):
-            def open(self, *_: Path, **__: Any) -> FakeSession:
+            def open(self, *_: Graphs, **__: Any) -> FakeSession:
                 raise PrecisionMismatch("runs fp16")
 
         with pytest.raises(PrecisionMismatch):
@@ -707,7 +705,7 @@ class TestPassport:
         assert not [r for r in caplog.records if r.levelno >= logging.WARNING]
 
     def test_one_of_other_graphs_is_none(self, make_bundle: Make) -> None:
-        other = {"image_encoder": "0" * 64, "mask_decoder": "1" * 64}
+        other = dict.fromkeys(ROLES, "0" * 64)
         path = make_bundle(passport=passport(1.0, graphs=other)).path
         assert edgesam.load(path, engine=FakeEngine()).passport is None
         with pytest.raises(BundleError, match="a passport was required"):

@@ -20,7 +20,8 @@ import edgesam.engines
 from edgesam.bundle import Bundle
 from edgesam.commands import main
 from edgesam.commands.segment import _SELECTIONS
-from edgesam.engines import Prompts
+from edgesam.embedding import ImageSide
+from edgesam.engines import Graphs, Prompts
 from edgesam.engines.fake import FakeEngine, FakeSession
 from edgesam.formats import write_picture
 from edgesam.home import home
@@ -39,10 +40,10 @@ class Telling(FakeEngine):
     """Its four masks differ: each is 20 logits less high than the one before, and judged so."""
 
     class Session(FakeSession):
-        def decode(
-            self, embedding: NDArray[np.float32], prompts: Prompts
+        def all_four(
+            self, side: ImageSide, prompts: Prompts
         ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-            logits, iou = super().decode(embedding, prompts)
+            logits, iou = super().all_four(side, prompts)
             for token in range(4):
                 logits[:, token, : 20 * token] = -10
             # The second of the three is judged best, the third has the stablest edge.
@@ -50,7 +51,7 @@ class Telling(FakeEngine):
             iou[:] = (0.9, 0.92, 0.97, 0.5)
             return logits, iou
 
-    def open(self, *_: Path, **__: Any) -> FakeSession:
+    def open(self, *_: Graphs, **__: Any) -> FakeSession:
         return self.Session()
 
 
@@ -199,14 +200,14 @@ class Confident(FakeEngine):
     """Sure of the first of its three masks only: a disk around each point."""
 
     class Session(FakeSession):
-        def decode(
-            self, embedding: NDArray[np.float32], prompts: Prompts
+        def all_four(
+            self, side: ImageSide, prompts: Prompts
         ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-            logits, iou = super().decode(embedding, prompts)
+            logits, iou = super().all_four(side, prompts)
             iou[:] = (0.5, 0.97, 0.5, 0.5)
             return logits, iou
 
-    def open(self, *_: Path, **__: Any) -> FakeSession:
+    def open(self, *_: Graphs, **__: Any) -> FakeSession:
         return self.Session()
 
 

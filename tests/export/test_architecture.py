@@ -94,8 +94,11 @@ class TestFamilies:
         name, found, nets = both(shapes(model), asked and architecture)
         assert (name, found.image_size, found.grid) == (architecture, image_size, grid)
         assert isinstance(found, ViT if architecture == "vit" else TinyViT)
-        names = f"{architecture.replace('-', '_')}_image_encoder", "sam_mask_decoder"
-        assert tuple(net.name for net in nets) == names
+        assert {role: net.name for role, net in nets.items()} == {
+            "image_encoder": f"{architecture.replace('-', '_')}_image_encoder",
+            "image_side": "sam_image_side",
+            "mask_decoder": "sam_mask_decoder",
+        }
 
     def test_what_is_not_the_networks_is_left_alone(self, shapes: Official) -> None:
         more: Shapes = {"pixel_mean": (3, 1, 1), "loss.weight": (3,), "text_encoder.x": (2, 2)}

@@ -24,6 +24,7 @@ import edgesam
 from edgesam import BundleError, ChecksumMismatch, ExportError, Prompt
 from edgesam.bundle import MANIFEST, Bundle, open_bundle
 from edgesam.digest import sha256_of
+from edgesam.manifest import ROLES
 from edgesam.models import LITE_MEDSAM, MEDSAM, MODELS, SAM, Profile
 from edgesam_bench.random_weights import PEAKED, random_state_dict
 from edgesam_export import architecture, export_bundle, exporter
@@ -49,9 +50,8 @@ def verified(path: Path) -> Bundle:
     return bundle
 
 
-def hashes(bundle: Bundle) -> tuple[str, str]:
-    variant = bundle.variants["fp32"]
-    return variant.image_encoder.sha256, variant.mask_decoder.sha256
+def hashes(bundle: Bundle) -> list[str]:
+    return [bundle.variants["fp32"].graph(role).sha256 for role in ROLES]
 
 
 def graphs(bundle: Bundle) -> dict[str, str]:
@@ -128,9 +128,11 @@ class TestBundle:
         assert manifest.checkpoint_sha256 == sha256_of(lite_checkpoint)
         assert manifest.licence == "unknown"
         assert bundle.variants["fp32"].passport is None
-        files = {f"image_encoder.fp32.{hashes(bundle)[0][:8]}.onnx"}
-        files |= {f"mask_decoder.fp32.{hashes(bundle)[1][:8]}.onnx", MANIFEST}
-        assert names(lite_bundle) == files
+        files = {
+            f"{role}.fp32.{sha256[:8]}.onnx"
+            for role, sha256 in zip(ROLES, hashes(bundle), strict=True)
+        }
+        assert names(lite_bundle) == {MANIFEST, *files}
 
     def test_progress_is_told(self, lite_checkpoint: Path, tmp_path: Path) -> None:
         told: list[str] = []
@@ -267,7 +269,7 @@ class TestViT:
         assert (manifest.architecture, manifest.model) == ("vit", "vit")
         assert (manifest.image_size, manifest.grid, manifest.low_resolution) == (128, 8, 32)
         assert bundle.variants["fp32"].weights is None
-        assert len(names(bundle.path)) == 3
+        assert len(names(bundle.path)) == 4
 
     def test_a_size_that_no_model_has_needs_a_profile(
         self, vit_checkpoint: Path, tmp_path: Path
@@ -337,12 +339,12 @@ class TestLargeGraphs:
         assert variant.weights.file == f"image_encoder.fp32.{variant.weights.sha256[:8]}.data"
         assert variant.weights.size > BETWEEN > variant.image_encoder.size
         assert names(path) == {MANIFEST, *(file.file for file in variant.files)}
-        assert set(variant.graphs) == {"image_encoder", "mask_decoder", "weights"}
+        assert set(variant.graphs) == {*ROLES, "weights"}
         model = onnx.load(path / variant.image_encoder.file, load_external_data=False)
         entries = [entry for tensor in model.graph.initializer for entry in tensor.external_data]
         assert {e.value for e in entries if e.key == "location"} == {variant.weights.file}
-        for file in (variant.image_encoder, variant.mask_decoder):
-            verify_graph(path / file.file)
+        for role in ROLES:
+            verify_graph(path / variant.graph(role).file)
 
     def test_it_computes_what_one_file_does(
         self,
@@ -368,7 +370,7 @@ class TestLargeGraphs:
         (tmp_path / "deeper").mkdir()
         other = export_bundle(wide_checkpoint, tmp_path / "deeper" / "b", profile="sam").path
         assert contents(one) == contents(other)
-        assert len(contents(one)) == 4
+        assert len(contents(one)) == 5
 
     def test_a_changed_byte_of_the_weights_is_found_when_loading(
         self, wide_checkpoint: Path, tmp_path: Path
@@ -399,6 +401,7 @@ class TestLargeGraphs:
         assert variant.weights is not None
         assert measured == {
             "image_encoder": variant.image_encoder.sha256,
+            "image_side": variant.image_side.sha256,
             "mask_decoder": variant.mask_decoder.sha256,
             "weights": variant.weights.sha256,
         }
@@ -413,7 +416,7 @@ class TestLargeGraphs:
         assert new is not None
         assert old.file != new.file
         assert {name for name in names(out) if name.endswith(".data")} == {new.file}
-        assert len(names(out)) == 4
+        assert len(names(out)) == 5
         verified(out)
 
     def test_the_same_export_again_changes_nothing(
@@ -431,7 +434,7 @@ class TestLargeGraphs:
         out = tmp_path / "b"
         export_bundle(wide_checkpoint, out, profile="sam")
         assert export_bundle(vit_checkpoint, out, profile="sam").variants["fp32"].weights is None
-        assert len(names(out)) == 3
+        assert len(names(out)) == 4
         assert not list(out.glob("*.data"))
 
     @pytest.mark.parametrize("first", [True, False])
@@ -729,7 +732,7 @@ class TestPlaces:
 
 @pytest.mark.parametrize(
     ("key", "inline", "files"),
-    [("mask_decoder.iou_token.weight", 64 << 20, 3), (NECK, BETWEEN, 4)],
+    [("mask_decoder.iou_token.weight", 64 << 20, 4), (NECK, BETWEEN, 5)],
     ids=["weights inside", "weights beside"],
 )
 def test_a_killed_export_leaves_the_old_bundle_or_the_new(
@@ -750,7 +753,7 @@ def test_a_killed_export_leaves_the_old_bundle_or_the_new(
     other_bundle = tmp_path / "other"
     other_graphs = graphs(export_bundle(other, other_bundle, profile="lite-medsam"))
     changed = {role for role in old if old[role] != other_graphs[role]}
-    assert changed == ({"mask_decoder"} if files == 3 else {"image_encoder", "weights"})
+    assert changed == ({"mask_decoder"} if files == 4 else {"image_encoder", "weights"})
     code = (
         "import sys; from pathlib import Path; from edgesam_export import export_bundle\n"
         f"from edgesam_export.graphs import net; net._INLINE = {inline}\n"

@@ -13,9 +13,13 @@ import pytest
 from numpy.typing import NDArray
 
 from edgesam.bundle import open_bundle
+from edgesam.engines import Graphs, Prompts, Session
+from edgesam.engines.ort import OnnxRuntime
+from edgesam.manifest import ROLES
 from edgesam_bench.random_weights import random_state_dict, uniform
-from edgesam_export.graphs import mask_decoder, tiny_vit
+from edgesam_export.graphs import image_side, mask_decoder, tiny_vit
 from edgesam_export.graphs.net import FLOAT, Net
+from edgesam_export.graphs.prompt_encoder import encoding_of_cells
 from edgesam_export.graphs.weights import Weights
 from edgesam_export.verify import verify_graph
 
@@ -30,6 +34,16 @@ def session(path: Path) -> Any:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+def opened(graphs: Graphs) -> Session:
+    return OnnxRuntime().open(graphs, precision="fp32", device="cpu", threads=1)
+
+
+def all_four(opened: Session, embedding: Floats, prompts: Prompts) -> list[Floats]:
+    """Logits and predicted IoU of all mask tokens."""
+    side = opened.image_side(embedding, prompts.mask, prompts.has_mask)
+    return list(opened.decode(side, prompts, range(4)))
 
 
 def run_net(net: Net, path: Path, output: Any, shape: tuple[int, ...], **inputs: Floats) -> Floats:
@@ -151,7 +165,7 @@ class TestTinyViT:
 def decode(lite_bundle: Path) -> Run:
     """The mask decoder of the random LiteMedSAM."""
     variant = open_bundle(lite_bundle).variants["fp32"]
-    opened = session(lite_bundle / variant.mask_decoder.file)
+    whole = opened(Graphs(**{role: lite_bundle / variant.graph(role).file for role in ROLES}))
 
     def run(
         embedding: Floats,
@@ -160,17 +174,13 @@ def decode(lite_bundle: Path) -> Run:
         mask: Floats | None = None,
         has_mask: Any = (0,),
     ) -> list[Floats]:
-        found: list[Floats] = opened.run(
-            ["low_res_masks", "iou_predictions"],
-            {
-                "image_embeddings": embedding,
-                "point_coords": np.asarray(coords, np.float32),
-                "point_labels": np.asarray(labels, np.int32),
-                "mask_input": np.zeros((1, 1, 256, 256), np.float32) if mask is None else mask,
-                "has_mask_input": np.asarray(has_mask, np.float32),
-            },
+        prompts = Prompts(
+            np.asarray(coords, np.float32),
+            np.asarray(labels, np.int32),
+            np.zeros((1, 1, 256, 256), np.float32) if mask is None else mask,
+            np.asarray(has_mask, np.float32),
         )
-        return found
+        return all_four(whole, embedding, prompts)
 
     return run
 
@@ -246,29 +256,56 @@ class TestMaskDecoder:
             expected = official(embedding[0], COORDS[1], LABELS[1], given)
             assert close([a[0] for a in found], list(expected))
 
+    def test_random_prompts_against_the_definition(
+        self, decode: Run, embedding: Floats, lite_weights: StateDict
+    ) -> None:
+        """Nothing to tens of points: sums in another order, as exact as before for any number."""
+        random = np.random.default_rng(15)
+        official = NaiveDecoder(lite_weights, 256)
+        for count in (0, 1, 2, 5, 13, 40):
+            coords = random.uniform(-20, 280, (count, 2))
+            labels = random.integers(-1, 4, count)
+            mask = 5 * uniform((1, 1, 256, 256), 50 + count).astype(np.float32)
+            given = mask if random.random() < 0.5 or count == 0 else None
+            found = decode(embedding, [coords], [labels], given, [0 if given is None else 1])
+            expected = official(embedding[0], coords.astype(np.float32), labels, given)
+            assert close([a[0] for a in found], list(expected))
+
+    def test_only_the_masks_that_are_asked_for(
+        self, decode: Run, embedding: Floats, lite_bundle: Path
+    ) -> None:
+        variant = open_bundle(lite_bundle).variants["fp32"]
+        session = opened(Graphs(**{r: lite_bundle / variant.graph(r).file for r in ROLES}))
+        nothing = np.zeros((1, 1, 256, 256), np.float32), np.zeros(1, np.float32)
+        side = session.image_side(embedding, *nothing)
+        points = np.array(COORDS, np.float32), np.array(LABELS, np.int32)
+        logits, iou = decode(embedding, COORDS, LABELS)
+        for tokens in [(0,), (1, 2, 3), (3, 1), (2, 2)]:
+            some, same = session.decode(side, Prompts(*points, *nothing), tokens)
+            assert close([some, same], [logits[:, tokens], iou])
+
     def test_another_grid(self, lite_weights: StateDict, tmp_path: Path) -> None:
         """Of a picture of 112 pixels: nothing in the decoder is tied to 64 tokens."""
-        path = tmp_path / "decoder.onnx"
-        assert mask_decoder.build(Weights(lite_weights), 112, 7).save(path) is None
-        verify_graph(path)
-        inputs = {
-            "image_embeddings": uniform((1, 256, 7, 7), 19).astype(np.float32),
-            "point_coords": np.array([[(9, 100), (70, 30)]], np.float32),
-            "point_labels": np.array([[1, 0]], np.int32),
-            "mask_input": 5 * uniform((1, 1, 28, 28), 20).astype(np.float32),
-            "has_mask_input": np.ones(1, np.float32),
-        }
-        found = session(path).run(["low_res_masks", "iou_predictions"], inputs)
+        side, decoder = tmp_path / "side.onnx", tmp_path / "decoder.onnx"
+        assert image_side.build(Weights(lite_weights), 7).save(side) is None
+        assert mask_decoder.build(Weights(lite_weights), 112, 7).save(decoder) is None
+        verify_graph(side)
+        verify_graph(decoder)
+        picture = uniform((1, 256, 7, 7), 19).astype(np.float32)
+        coords = np.array([[(9, 100), (70, 30)]], np.float32)
+        labels = np.array([[1, 0]], np.int32)
+        mask = 5 * uniform((1, 1, 28, 28), 20).astype(np.float32)
+        prompts = Prompts(coords, labels, mask, np.ones(1, np.float32))
+        found = all_four(opened(Graphs(side, side, decoder)), picture, prompts)
         assert [a.shape for a in found] == [(1, 4, 28, 28), (1, 4)]
         official = NaiveDecoder(lite_weights, 112, grid=7)
-        picture, coords, labels, mask = (inputs[k][0] for k in list(inputs)[:4])
-        assert close([a[0] for a in found], list(official(picture, coords, labels, mask[None])))
+        assert close([a[0] for a in found], list(official(picture[0], coords[0], labels[0], mask)))
 
     def test_dense_positions_are_those_of_points(self, lite_weights: StateDict) -> None:
         """The encoding of cell (row, column) is that of the point at its centre."""
         net = Net("test", Weights(lite_weights))
         with net.scope("prompt_encoder"):
-            dense = mask_decoder._dense_pe(net, 64).reshape(64, 64, 256)
+            dense = encoding_of_cells(net, 64).reshape(64, 64, 256)
         official = NaiveDecoder(lite_weights, 256)
         for row, column in [(0, 0), (3, 60), (63, 1), (63, 63)]:
             point = official.position((column + 0.5) / 64, (row + 0.5) / 64)

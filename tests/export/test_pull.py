@@ -77,7 +77,7 @@ class Exporter:
             licence="CC-BY-4.0",
             builder=self.builder,
             working_memory=0,
-            variants={"fp32": Variant(entry, entry, None, None)},
+            variants={"fp32": Variant(entry, entry, entry, None, None)},
         )
         return write_bundle(out, manifest, {"graph.onnx": graph})
 

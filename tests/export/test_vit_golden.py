@@ -18,6 +18,9 @@ import pytest
 from numpy.typing import NDArray
 
 from edgesam.bundle import Bundle
+from edgesam.engines import Graphs, Prompts
+from edgesam.engines.ort import OnnxRuntime
+from edgesam.manifest import ROLES
 from edgesam_bench.figures import relative_l2
 from edgesam_bench.random_golden import (
     SEED,
@@ -76,22 +79,21 @@ def embed(bundle: Bundle) -> NDArray[np.float32]:
 
 def decode(bundle: Bundle, embedding: NDArray[np.float32]) -> Answers:
     """Logits and predicted IoU of every prompt."""
-    graph = bundle.path / bundle.variants["fp32"].mask_decoder.file
-    decoder = onnxruntime.InferenceSession(graph)
+    variant = bundle.variants["fp32"]
+    graphs = Graphs(**{role: bundle.path / variant.graph(role).file for role in ROLES})
+    session = OnnxRuntime().open(graphs, precision="fp32", device="cpu", threads=None)
     low = 4 * embedding.shape[-1]
     answers = {}
     for name, prompt in network_prompts(bundle.manifest.image_size, low).items():
         mask = np.zeros((low, low), np.float32) if prompt.mask is None else prompt.mask
-        logits, scores = decoder.run(
-            ["low_res_masks", "iou_predictions"],
-            {
-                "image_embeddings": embedding,
-                "point_coords": prompt.coords[None],
-                "point_labels": prompt.labels[None],
-                "mask_input": mask[None, None],
-                "has_mask_input": np.array([prompt.mask is not None], np.float32),
-            },
+        asked = Prompts(
+            prompt.coords[None],
+            prompt.labels[None],
+            mask[None, None],
+            np.array([prompt.mask is not None], np.float32),
         )
+        side = session.image_side(embedding, asked.mask, asked.has_mask)
+        logits, scores = session.decode(side, asked, range(4))
         answers[name] = (logits[0], scores[0])
     return answers
 

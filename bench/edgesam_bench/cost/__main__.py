@@ -22,9 +22,9 @@ from typing import Any
 
 from PIL import Image
 
+from edgesam import machine
 from edgesam.atomic import write_atomic
 from edgesam.errors import EdgeSamError, ParityError
-from edgesam_bench import machine
 from edgesam_bench.cost import run
 from edgesam_bench.cost.table import markdown
 from edgesam_bench.phantoms import draw

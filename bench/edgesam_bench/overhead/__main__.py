@@ -17,10 +17,10 @@ from typing import Any
 
 from PIL import Image
 
+from edgesam import machine
 from edgesam.bundle import find_bundle
 from edgesam.commands import GATE
 from edgesam.errors import ParityError
-from edgesam_bench import machine
 from edgesam_bench.overhead import task
 from edgesam_bench.phantoms import draw
 from edgesam_bench.results import write_results

@@ -1,0 +1,70 @@
+"""What this machine is: processor, its instruction sets, package versions. Knows no measurement."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+from functools import cache
+from pathlib import Path
+
+PACKAGES = ("edgesam", "numpy", "pillow", "onnxruntime", "onnxruntime-gpu", "openvino", "tensorrt")
+
+_CPUINFO = Path("/proc/cpuinfo")
+# Those that decide which kernels an engine takes, as Linux names them.
+_INSTRUCTION_SETS = (
+    "avx2",
+    "fma",
+    "f16c",
+    "avx_vnni",
+    "avx512f",
+    "avx512_vnni",
+    "avx512_bf16",
+    "avx512_fp16",
+    "amx_bf16",
+    "amx_int8",
+    "amx_fp16",
+    "asimd",
+    "asimddp",
+    "fphp",
+    "sve",
+    "i8mm",
+    "bf16",
+)
+
+
+def versions() -> dict[str, str]:
+    """Of Python and of those packages that are installed."""
+    found = {"python": platform.python_version()}
+    for name in PACKAGES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def processor() -> str:
+    """The processor's name as its maker gives it, and the number of cores this process sees."""
+    name = _cpuinfo("model name") or platform.processor() or platform.machine()
+    return f"{name}, {os.cpu_count()} cores"
+
+
+def instruction_sets() -> tuple[str, ...]:
+    """What the processor offers of what engines choose by; empty where the system cannot be asked.
+
+    A virtual machine may hide what its processor has.
+    """
+    flags = (_cpuinfo("flags") or _cpuinfo("Features")).split()
+    return tuple(name for name in _INSTRUCTION_SETS if name in flags)
+
+
+@cache
+def _cpuinfo(wanted: str) -> str:
+    """The first line of that name in Linux's list of processors."""
+    if _CPUINFO.is_file():
+        for line in _CPUINFO.read_text(encoding="utf-8", errors="replace").splitlines():
+            key, _, value = line.partition(":")
+            if key.strip() == wanted:
+                return value.strip()
+    return ""
