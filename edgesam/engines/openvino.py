@@ -16,7 +16,6 @@ from edgesam.engines.openvino_graph import (
     OpenVinoGraph,
     import_openvino,
     line_of,
-    load_graph,
 )
 from edgesam.engines.protocol import Graphs, Prompts
 from edgesam.errors import EngineUnavailable, PrecisionMismatch
@@ -71,7 +70,7 @@ class OpenVino:
         core = import_openvino().Core()
         _check_capability(core, _DEVICES[device], precision)
         encoder, image_side, decoder = (
-            load_graph(core, path, precision, _DEVICES[device], threads)
+            OpenVinoGraph(core, path, precision, _DEVICES[device], threads)
             for path in (graphs.image_encoder, graphs.image_side, graphs.mask_decoder)
         )
         if precision == "int8" and not {"i8", "u8"} & (
