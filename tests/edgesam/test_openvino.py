@@ -327,8 +327,9 @@ class TestLoading:
     def test_a_truncated_graph(self, lite_bundle: Path, tmp_path: Path) -> None:
         cut = tmp_path / "cut.onnx"
         cut.write_bytes(graphs_of(lite_bundle).mask_decoder.read_bytes()[:-100_000])
-        with pytest.raises(BundleError, match=r"cannot load cut\.onnx: Model can't be parsed$"):
+        with pytest.raises(BundleError, match=r"cannot load cut\.onnx: ") as raised:
             opened(graphs_of(lite_bundle, mask_decoder=cut))
+        assert "\n" not in str(raised.value)
 
     def test_a_graph_that_is_gone(self, lite_bundle: Path, tmp_path: Path) -> None:
         with pytest.raises(BundleError, match=r"cannot load gone\.onnx: .*No such file"):
