@@ -33,10 +33,10 @@ def load(
 
     Args:
         model: a known model's name, or the folder of a bundle.
-        engine: ``onnxruntime``; ``auto`` takes the first that works here, or with a variant of
-            ``auto`` what ``edgesam tune`` found to be fastest on this machine.
+        engine: ``onnxruntime`` or ``openvino``; ``auto`` takes the first that works here, or with a
+            variant of ``auto`` what ``edgesam tune`` found to be fastest on this machine.
         variant: of the bundle: ``fp32``; ``auto`` is the fastest whose passport holds.
-        device: ``cpu`` or ``cuda``; ``auto`` is the CPU.
+        device: ``cpu``, ``cuda`` (onnxruntime) or ``gpu`` (Intel's, openvino); ``auto`` is the CPU.
         threads: per graph run; None leaves it to the engine (all physical cores).
         require_passport: refuse graphs that no parity report vouches for.
 

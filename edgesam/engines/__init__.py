@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from edgesam.engines.openvino import OpenVino
 from edgesam.engines.ort import OnnxRuntime
 from edgesam.engines.protocol import Engine, Graphs, Prompts, Session
 from edgesam.errors import EngineUnavailable
@@ -12,7 +13,7 @@ __all__ = ["ENGINES", "Engine", "Graphs", "Prompts", "Session", "choose"]
 
 logger = logging.getLogger("edgesam")
 
-ENGINES: dict[str, Engine] = {engine.name: engine for engine in (OnnxRuntime(),)}
+ENGINES: dict[str, Engine] = {engine.name: engine for engine in (OnnxRuntime(), OpenVino())}
 
 
 def choose(name: str) -> Engine:

@@ -1,0 +1,155 @@
+"""OpenVINO, on the CPU or on an Intel GPU. Imports it at the first load, never before."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgesam.embedding import ImageSide
+from edgesam.engines.openvino_graph import (
+    PRECISIONS,
+    OpenVinoGraph,
+    import_openvino,
+    line_of,
+)
+from edgesam.engines.protocol import Graphs, Prompts
+from edgesam.errors import EngineUnavailable, PrecisionMismatch
+from edgesam.machine import instruction_sets
+
+logger = logging.getLogger("edgesam")
+
+_DEVICES = {"cpu": "CPU", "gpu": "GPU"}
+
+
+class OpenVino:
+    """The engine ``openvino``."""
+
+    name = "openvino"
+
+    def available(self) -> str | None:
+        if importlib.util.find_spec("openvino") is None:
+            return (
+                'needs the package openvino (not installed). Try: pip install "edgesam[openvino]"'
+            )
+        try:
+            import_openvino()
+        except ImportError as error:
+            return f"is installed but cannot be imported ({line_of(error)}). Try: install it again"
+        return None
+
+    def devices(self) -> tuple[str, ...]:
+        if self.available() is not None:
+            return ()
+        # Two GPUs are called GPU.0 and GPU.1; GPU is the first.
+        found = {device.split(".")[0] for device in import_openvino().Core().available_devices}
+        return tuple(name for name, device in _DEVICES.items() if device in found)
+
+    def precisions(self, device: str) -> tuple[str, ...]:
+        if device == "gpu":
+            return ("fp32",)
+        # Without these OpenVINO computes 8 bits by way of 16, no faster, and bf16 not at all.
+        native = {
+            "int8": {"avx_vnni", "avx512_vnni", "amx_int8"},
+            "bf16": {"avx512_bf16", "amx_bf16"},
+        }
+        here = set(instruction_sets())
+        return (*(name for name, sets in native.items() if sets & here), "fp32")
+
+    def open(
+        self,
+        graphs: Graphs,
+        *,
+        precision: str,
+        device: str,
+        threads: int | None,
+    ) -> OpenVinoSession:
+        if (reason := self.available()) is not None:
+            raise EngineUnavailable(f"engine 'openvino' is unavailable: {reason}")
+        if precision not in PRECISIONS:
+            runs = ", ".join(PRECISIONS)
+            raise PrecisionMismatch(f"engine 'openvino' does not run {precision}; it runs: {runs}")
+        device = "cpu" if device == "auto" else device
+        devices = self.devices()
+        if device not in devices:
+            raise EngineUnavailable(
+                f"engine 'openvino' has no device {device!r} here; it has: {', '.join(devices)}"
+            )
+        core = import_openvino().Core()
+        _check_capability(core, _DEVICES[device], precision)
+        encoder, image_side, decoder = (
+            OpenVinoGraph(core, path, precision, _DEVICES[device], threads)
+            for path in (graphs.image_encoder, graphs.image_side, graphs.mask_decoder)
+        )
+        if precision == "int8" and not {"i8", "u8"} & (
+            encoder.types | image_side.types | decoder.types
+        ):
+            raise PrecisionMismatch("openvino computes nothing of this int8 variant in 8 bits")
+        if threads is not None and encoder.threads not in (None, threads):
+            logger.warning(
+                "openvino runs %d threads, not %d: no more than cores", encoder.threads, threads
+            )
+        return OpenVinoSession(encoder, image_side, decoder, device=device)
+
+
+def _check_capability(core: Any, device: str, precision: str) -> None:
+    """OpenVINO computes in f32 where the device has no bf16, and says nothing."""
+    capable = core.get_property(device, "OPTIMIZATION_CAPABILITIES")
+    if PRECISIONS[precision][1] not in capable:
+        cpu = core.get_property(device, "FULL_DEVICE_NAME")
+        others = [name for name, (_, needed) in PRECISIONS.items() if needed in capable]
+        raise PrecisionMismatch(
+            f"engine 'openvino' cannot run {precision} on this {cpu}; it runs: {', '.join(others)}"
+        )
+
+
+class OpenVinoSession:
+    """The graphs in OpenVINO; many threads may call it, each graph runs for one at a time."""
+
+    def __init__(
+        self,
+        encoder: OpenVinoGraph,
+        image_side: OpenVinoGraph,
+        decoder: OpenVinoGraph,
+        *,
+        device: str,
+    ) -> None:
+        self._encoder = encoder
+        self._image_side = image_side
+        self._decoder = decoder
+        taken = {name for names in decoder.inputs for name in names}
+        self._side_names = [name for names in image_side.outputs for name in names & taken]
+        self.description = f"openvino:{device}"
+
+    def encode(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
+        return self._encoder.run({"image": image}, ["image_embeddings"])[0]
+
+    def image_side(
+        self,
+        embedding: NDArray[np.float32],
+        mask: NDArray[np.float32],
+        has_mask: NDArray[np.float32],
+    ) -> ImageSide:
+        inputs = {"image_embeddings": embedding, "mask_input": mask, "has_mask_input": has_mask}
+        return self._image_side.run(inputs, self._side_names)
+
+    def decode(
+        self, side: ImageSide, prompts: Prompts, tokens: Sequence[int]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        logits, iou = self._decoder.run(
+            {
+                **dict(zip(self._side_names, side, strict=True)),
+                "point_coords": prompts.coords,
+                "point_labels": prompts.labels,
+                "mask_tokens": np.array(tokens, np.int64),
+            },
+            ["low_res_masks", "iou_predictions"],
+        )
+        return logits, iou
+
+    def close(self) -> None:
+        """Nothing to do: a graph is freed with its last reference, after calls under way."""
