@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import subprocess
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,11 +27,13 @@ class Peer:
         name: one of :data:`PEERS`.
         command: that starts its program, or None.
         reason: why there is none, in one line.
+        about: what it says of itself once it is loaded: ``version``, ``precision``, ``selects``.
     """
 
     name: str
     command: tuple[str, ...] | None
     reason: str | None = None
+    about: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True)
