@@ -1,6 +1,6 @@
 """Writes a model's graphs as people export them: segment-anything's own export, nothing of ours.
 
-    python bench/reference/export_plain.py --model mobile-sam --checkpoint mobile_sam.pt --out FOLDER
+    python bench/reference/export_plain.py --model mobile-sam --checkpoint FILE --out FOLDER
 
 ``encoder.onnx`` is the official image encoder by PyTorch's exporter, ``decoder.onnx`` the official
 ``SamOnnxModel`` with ``return_single_mask``, which gives the mask at the picture's size; both with

@@ -85,7 +85,7 @@ class Scripted:
         return self._official._masks(logits.transpose(0, 1))
 
 
-class OfficialProgram:
+class OfficialProgram(worker.Program):
     """See :class:`edgesam_bench.speed.worker.Program`."""
 
     def __init__(self, picture: Path, checkpoint: Path, model: str, threads: int | None) -> None:
@@ -113,9 +113,6 @@ class OfficialProgram:
 
     def batch(self, boxes: Sequence[Box]) -> object:
         return self._way.batch(boxes, self.size)
-
-    def mask(self, corners: Box, select: str) -> np.ndarray:  # noqa: ARG002  always the single one
-        return self.click(corners)
 
     def everything(self, side: int) -> int:
         return self._way.everything(self._picture, side)

@@ -79,11 +79,12 @@ def _verdict(now: Mapping[str, Any], base: Mapping[str, Any]) -> dict[str, Any]:
     return {"ratio": ratio, "noise": noise, "verdict": verdict}
 
 
-
 def _difference(name: str, now: Mapping[str, Any], base: Mapping[str, Any]) -> str:
     if isinstance(now[name], Mapping) and isinstance(base[name], Mapping):
         keys = [k for k in {**base[name], **now[name]} if now[name].get(k) != base[name].get(k)]
-        told = (f"{key} {_short(base[name].get(key))} -> {_short(now[name].get(key))}" for key in keys)
+        told = (
+            f"{key} {_short(base[name].get(key))} -> {_short(now[name].get(key))}" for key in keys
+        )
         return f"{name}: {', '.join(told)}"
     return f"{name}: {_short(base[name])} -> {_short(now[name])}"
 

@@ -1,4 +1,4 @@
-"""Limits that a measurement must keep, as ``--budget`` has them; knows names and units, no clock."""
+"""Limits that measurements must keep, as ``--budget`` has them; knows names and units, no clock."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How busy the machine was with other work than ours. Knows operating systems, no figure of ours."""
+"""How busy the machine was with work that is not ours. Knows operating systems, no model."""
 
 from __future__ import annotations
 

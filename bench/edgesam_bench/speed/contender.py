@@ -27,7 +27,7 @@ class Asked(Protocol):
         """The answer to a question of :mod:`edgesam_bench.speed.worker`."""
 
     def once(self, environment: Mapping[str, str]) -> dict[str, Any]:
-        """A fresh process: ``start``, seconds from its start to its first mask, and ``peak_mib``."""
+        """A fresh process: ``start``, seconds until it has its first mask, and ``peak_mib``."""
 
 
 class Contender:
@@ -47,7 +47,7 @@ class Contender:
         self._environment = {**os.environ, **(environment or {})}
         self._process: subprocess.Popen[str] | None = None
         # A file, not a pipe: nobody reads it meanwhile, and a full pipe would stop the process.
-        self._said = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")
+        self._said = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
 
     def ask(self, what: str, **more: Any) -> dict[str, Any]:
         if self._process is None:

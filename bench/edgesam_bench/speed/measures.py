@@ -34,4 +34,10 @@ MEASURES: dict[str, Measure] = {
         Measure("memory", "peak memory", "MiB"),
     )
 }
+STAGES: dict[str, tuple[str, ...]] = {
+    "embed": ("levels", "resize", "normalise", "encode", "image_side"),
+    "click": ("prompt", "decode", "mask"),
+}
+"""What edgesam's own work is made of, in order."""
+
 STATISTICS = ("p50", "p95", "p99", "min", "max")

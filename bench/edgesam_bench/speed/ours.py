@@ -18,7 +18,7 @@ from edgesam_bench.speed import worker
 from edgesam_bench.speed.prompts import Box
 
 
-class EdgeSam:
+class EdgeSam(worker.Program):
     """See :class:`edgesam_bench.speed.worker.Program`.
 
     Args:
@@ -39,13 +39,16 @@ class EdgeSam:
         variant: str,
         threads: int | None,
     ) -> None:
-        self._file = picture
-        self._load = lambda: edgesam.load(
-            bundle, engine=engine, device=device, variant=variant, threads=threads
-        )
+        self._file, self._bundle = picture, bundle
+        self._options: dict[str, Any] = {
+            "engine": engine,
+            "device": device,
+            "variant": variant,
+            "threads": threads,
+        }
 
     def load(self) -> dict[str, Any]:
-        self._sam = self._load()
+        self._sam = edgesam.load(self._bundle, **self._options)
         self._image = self._read()
         passport = self._sam.passport
         return {

@@ -1,4 +1,4 @@
-"""The user's way, as contenders: exported graphs and an engine's default options. Imports no edgesam.
+"""The user's way, as contenders: exported graphs, an engine's default options. Imports no edgesam.
 
 python -m edgesam_bench.speed.plain PICTURE GRAPHS MODEL ENGINE THREADS [--once]
 
@@ -31,7 +31,7 @@ class Graph(Protocol):
         """Its first output."""
 
 
-class Plain:
+class Plain(worker.Program):
     """See :class:`edgesam_bench.speed.worker.Program`.
 
     Args:
@@ -85,9 +85,6 @@ class Plain:
         # The export has no axis for prompts: they are asked one after the other.
         return [self.click(corners) for corners in boxes]
 
-    def mask(self, corners: Box, select: str) -> NDArray[np.bool_]:  # noqa: ARG002
-        return self.click(corners)
-
     def _prepared(self) -> NDArray[np.float32]:
         height, width = self.size
         self._scale = np.float32(self._side / max(height, width))
@@ -107,7 +104,9 @@ class Plain:
 
 
 def _onnxruntime(
-    folder: Path, threads: int | None, f32: bool  # noqa: ARG001  it computes what is written
+    folder: Path,
+    threads: int | None,
+    f32: bool,  # noqa: ARG001  it computes what is written
 ) -> tuple[list[Graph], dict[str, Any]]:
     import onnxruntime
 
@@ -124,9 +123,7 @@ def _onnxruntime(
     return graphs, {"version": onnxruntime.__version__, "precision": "f32"}
 
 
-def _openvino(
-    folder: Path, threads: int | None, f32: bool
-) -> tuple[list[Graph], dict[str, Any]]:
+def _openvino(folder: Path, threads: int | None, f32: bool) -> tuple[list[Graph], dict[str, Any]]:
     import openvino
 
     core = openvino.Core()

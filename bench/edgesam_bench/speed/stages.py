@@ -22,9 +22,6 @@ from edgesam.engines import Prompts, Session
 from edgesam.image import Image
 from edgesam.sam import Sam
 
-EMBED = ("levels", "resize", "normalise", "encode", "image_side")
-CLICK = ("prompt", "decode", "mask")
-
 _WATCHED: tuple[tuple[Any, str, str], ...] = (
     (Image, "to_rgb8", "levels"),
     (edgesam.preprocess, "resized", "resize"),

@@ -6,10 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from edgesam_bench.speed.contender import EDGESAM
-from edgesam_bench.speed.measures import MEASURES
-
-EMBED = ("levels", "resize", "normalise", "encode", "image_side")
-CLICK = ("prompt", "decode", "mask")
+from edgesam_bench.speed.measures import MEASURES, STAGES
 
 
 def text(report: Mapping[str, Any]) -> str:
@@ -61,7 +58,7 @@ def _head(report: Mapping[str, Any]) -> str:
 
 
 def _own(report: Mapping[str, Any]) -> str:
-    rows = [("EDGESAM", "n", "p50", "p95", "p99", "spread")]
+    rows: list[tuple[str, ...]] = [("EDGESAM", "n", "p50", "p95", "p99", "spread")]
     for name, measure in report["measures"].items():
         found = measure["of"][EDGESAM]
         figures = (amount(found[p], measure["unit"]) for p in ("p50", "p95", "p99"))
@@ -97,7 +94,7 @@ def _beside(report: Mapping[str, Any]) -> str:
 def _stages(report: Mapping[str, Any]) -> str:
     stages = report["stages"]
     lines = [f"read the picture's file: {amount(stages['read']['p50'], 's')}"]
-    for whole, parts in (("embed", EMBED), ("click", CLICK)):
+    for whole, parts in STAGES.items():
         told = (f"{_words(part)} {amount(stages[part]['p50'], 's')}" for part in parts)
         lines.append(f"{whole} {amount(stages[whole]['p50'], 's')}: {', '.join(told)}")
     return "\n".join(lines)

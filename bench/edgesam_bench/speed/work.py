@@ -61,20 +61,25 @@ def _of(node: ir.Node) -> int:
 
 
 def _shape(value: ir.Value | None) -> tuple[int, ...]:
-    shape = value.shape if value is not None else None
-    if shape is None and value is not None and value.const_value is not None:
-        shape = value.const_value.shape
+    if value is None:
+        raise ValueError("an input is missing")
+    shape = value.shape
+    if shape is None and value.const_value is not None:
+        return tuple(value.const_value.shape.numpy())
     if shape is None:
-        raise ValueError(f"the shape of {value.name if value else 'an input'} is not known")
+        raise ValueError(f"the shape of {value.name} is not known")
     return _sizes(shape, {})
 
 
-def _sizes(shape: Iterable[int | ir.SymbolicDim] | None, sizes: Mapping[str, int]) -> tuple[int, ...]:
+def _sizes(
+    shape: Iterable[int | ir.SymbolicDim] | None, sizes: Mapping[str, int]
+) -> tuple[int, ...]:
     found = []
     for size in shape or ():
-        if not isinstance(size, int):
-            if size.value is None or size.value not in sizes:
-                raise ValueError(f"the size {size.value!r} is left open")
-            size = sizes[size.value]  # noqa: PLW2901
-        found.append(size)
+        if isinstance(size, int):
+            found.append(size)
+        elif size.value is not None and size.value in sizes:
+            found.append(sizes[size.value])
+        else:
+            raise ValueError(f"the size {size.value!r} is left open")
     return tuple(found)

@@ -9,7 +9,7 @@ A question is ``{"ask": WHAT, ...}``, its answer one line on standard output, wi
     batch        number, size     {"seconds": S}         the same for that many boxes
     everything   side             {"seconds": S, "found": N}   a grid of side x side points
     stages       number, count    {"seconds": {STAGE: [S, ...]}}
-    mask         number, select   {"mask": base64 of packed bits, "size": [H, W]}
+    mask         select           {"mask": base64 of packed bits, "size": [H, W]}
 
 With every answer comes ``idle``, the share of a core that this process took since its last one:
 threads that spin while another is measured show there. It is null when it hardly waited.
@@ -23,8 +23,10 @@ import base64
 import json
 import sys
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,31 +38,43 @@ _HARDLY = 0.02  # seconds
 _CLICKS_OF_ONCE = 5  # after the first mask, before memory is read
 
 
-class Program(Protocol):
-    """What a contender can do. What it has not got (``everything``, ``stages``) is not asked."""
+class Program(ABC):
+    """What a contender can do."""
 
+    @abstractmethod
     def load(self) -> dict[str, Any]:
         """Imports, model and picture; says what really runs."""
 
     @property
+    @abstractmethod
     def size(self) -> tuple[int, int]:
         """Height and width of the picture that was loaded."""
 
-    def encode(self) -> None: ...
+    @abstractmethod
+    def encode(self) -> None:
+        """The picture, anew."""
 
+    @abstractmethod
     def click(self, corners: Box) -> NDArray[np.bool_]:
         """The mask (H, W) of one box."""
 
-    def batch(self, boxes: Sequence[Box]) -> object: ...
+    @abstractmethod
+    def batch(self, boxes: Sequence[Box]) -> object:
+        """The masks of several."""
 
-    def mask(self, corners: Box, select: str) -> NDArray[np.bool_]:
+    def mask(self, corners: Box, select: str) -> NDArray[np.bool_]:  # noqa: ARG002
         """As ``click``; ``select`` is for whom has more than one mask to choose from."""
+        return self.click(corners)
 
     def everything(self, side: int) -> int:
-        """How many objects are found."""
+        """How many objects are found. Asked of those that have everything mode."""
+        raise NotImplementedError
 
     def stages(self, boxes: Sequence[Box]) -> dict[str, list[float]]:
-        """Seconds of each stage: the picture encoded once, then a click for each box."""
+        """Seconds of each stage: the picture encoded once, then a click for each box. Asked of
+        edgesam.
+        """
+        raise NotImplementedError
 
 
 def main(program: Program, arguments: Sequence[str]) -> int:
@@ -68,11 +82,12 @@ def main(program: Program, arguments: Sequence[str]) -> int:
     if "--once" in arguments:
         _say(_once(program))
         return 0
-    idle = _Idle()
+    answers, idle = Answers(program), _Idle()
     for line in sys.stdin:
         question = json.loads(line)
         share = idle.share()
-        _say({**_answer(program, question), "idle": share})
+        answer = getattr(answers, question.pop("ask"))(**question)
+        _say({**answer, "idle": share})
         idle.begin()
     return 0
 
@@ -88,37 +103,49 @@ def _once(program: Program) -> dict[str, Any]:
     return {"first_mask": first_mask, "peak_mib": peak_mib()}
 
 
-def _answer(program: Program, question: dict[str, Any]) -> dict[str, Any]:
-    ask, number = question["ask"], question.get("number", 0)
-    if ask == "load":
+class Answers:
+    """A method for each question; see the module."""
+
+    def __init__(self, program: Program) -> None:
+        self._program = program
+
+    def load(self) -> dict[str, Any]:
         started = time.perf_counter()
-        about = program.load()
+        about = self._program.load()
         return {"seconds": time.perf_counter() - started, "about": about}
-    if ask == "everything":
-        found: list[int] = []
-        seconds = _seconds(lambda: found.append(program.everything(question["side"])))
-        return {"seconds": seconds, "found": found[0]}
-    height, width = program.size
 
-    def corners(index: int) -> Box:
-        return box(number + index, width, height)
+    def encode(self) -> dict[str, Any]:
+        return {"seconds": _seconds(self._program.encode)}
 
-    if ask == "encode":
-        return {"seconds": _seconds(program.encode)}
-    if ask == "first_click":
-        return {"seconds": _seconds(lambda: (program.encode(), program.click(corners(0))))}
-    if ask == "click":
-        boxes = [corners(index) for index in range(question["count"])]
-        return {"seconds": [_seconds(lambda: program.click(one)) for one in boxes]}  # noqa: B023
-    if ask == "batch":
-        boxes = [corners(index) for index in range(question["size"])]
-        return {"seconds": _seconds(lambda: program.batch(boxes))}
-    if ask == "stages":
-        return {"seconds": program.stages([corners(i) for i in range(question["count"])])}
-    if ask == "mask":
-        packed = np.packbits(program.mask(corners(0), question["select"]))
-        return {"mask": base64.b64encode(packed).decode("ascii"), "size": [height, width]}
-    raise ValueError(f"nobody can answer {ask!r}")
+    def first_click(self, number: int) -> dict[str, Any]:
+        (corners,) = self._boxes(number, 1)
+        started = time.perf_counter()
+        self._program.encode()
+        self._program.click(corners)
+        return {"seconds": time.perf_counter() - started}
+
+    def click(self, count: int, number: int = 0) -> dict[str, Any]:
+        boxes = self._boxes(number, count)
+        return {"seconds": [_seconds(partial(self._program.click, one)) for one in boxes]}
+
+    def batch(self, size: int, number: int = 0) -> dict[str, Any]:
+        return {"seconds": _seconds(partial(self._program.batch, self._boxes(number, size)))}
+
+    def everything(self, side: int) -> dict[str, Any]:
+        started = time.perf_counter()
+        found = self._program.everything(side)
+        return {"seconds": time.perf_counter() - started, "found": found}
+
+    def stages(self, count: int, number: int) -> dict[str, Any]:
+        return {"seconds": self._program.stages(self._boxes(number, count))}
+
+    def mask(self, select: str) -> dict[str, Any]:
+        packed = np.packbits(self._program.mask(self._boxes(0, 1)[0], select)).tobytes()
+        return {"mask": base64.b64encode(packed).decode("ascii"), "size": self._program.size}
+
+    def _boxes(self, number: int, count: int) -> list[Box]:
+        height, width = self._program.size
+        return [box(number + index, width, height) for index in range(count)]
 
 
 def _seconds(function: Callable[[], object]) -> float:
