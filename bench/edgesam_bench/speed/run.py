@@ -88,8 +88,9 @@ def run(request: Request, progress: Callable[[str], None]) -> dict[str, Any]:
         before = probe.probed(bundle.path, engine, device, request.threads)
         generators = (EDGESAM, "torch")
         found = measure([ours, *contenders], plan, progress, generators)
+        standing = [one for one in contenders if one.name not in found.failed]
         selections = {peer.name: peer.about["selects"] for peer in peers if peer.about}
-        agreements = _agreements(ours, contenders, selections)
+        agreements = _agreements(ours, standing, selections)
         after = probe.probed(bundle.path, engine, device, request.threads)
         with Image.open(picture) as opened:
             width, height = opened.size
@@ -115,7 +116,7 @@ def run(request: Request, progress: Callable[[str], None]) -> dict[str, Any]:
         bundle,
         found,
         report.peak(before, after),
-        {peer.name: _told(peer, agreements) for peer in peers},
+        {peer.name: _told(peer, found, agreements) for peer in peers},
     )
 
 
@@ -181,9 +182,9 @@ def _agreements(
     return found
 
 
-def _told(peer: Peer, agreements: dict[str, float]) -> dict[str, Any]:
+def _told(peer: Peer, found: Found, agreements: dict[str, float]) -> dict[str, Any]:
     return {
-        "reason": peer.reason,
+        "reason": found.failed.get(peer.name, peer.reason),
         "about": peer.about,
         "agreement": agreements.get(peer.name),
     }

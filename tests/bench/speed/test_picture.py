@@ -19,8 +19,8 @@ Make = Callable[..., dict[str, Any]]
 def test_every_panel_is_drawn(make_report: Make, peers: tuple[str, ...]) -> None:
     picture = np.asarray(drawn(make_report(peers=peers)))
     assert picture.shape == (1120, 2640, 3)
-    for part in np.split(picture, 3, axis=1):
-        assert len(np.unique(part.reshape(-1, 3), axis=0)) > 50
+    for part in np.split(picture[::4], 3, axis=1):
+        assert len({tuple(pixel) for pixel in part.reshape(-1, 3)[::5]}) > 20
 
 
 def test_each_contender_has_a_colour(make_report: Make) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from edgesam.errors import ParityError
 from edgesam_bench.speed import rounds
 from edgesam_bench.speed.rounds import Plan, measure
 
@@ -16,13 +17,18 @@ LOG: list[tuple[str, str]] = []
 class Fake:
     """Takes as long as it is told, and writes down what it is asked."""
 
-    def __init__(self, name: str, seconds: float, peak: float | None = 100.0) -> None:
+    def __init__(
+        self, name: str, seconds: float, peak: float | None = 100.0, dies_of: str = ""
+    ) -> None:
         self.name = name
         self.seconds = seconds
         self.peak = peak
+        self.dies_of = dies_of
         self.homes: list[str | None] = []
 
     def ask(self, what: str, **more: Any) -> dict[str, Any]:
+        if what == self.dies_of:
+            raise ParityError(f"{self.name} gave no answer: killed")
         LOG.append((self.name, f"{what} {more['size']}" if what == "batch" else what))
         seconds: Any = self.seconds
         if what == "click":
@@ -76,3 +82,22 @@ def test_only_edgesam_starts_with_an_empty_home_too() -> None:
 def test_a_system_that_does_not_tell_memory_leaves_it_out() -> None:
     found = measure([Fake("edgesam", 1.0, peak=None)], Plan(1, 1, None, 0), lambda _: None)
     assert "memory" not in found.samples
+
+
+def test_a_peer_that_fails_is_left_out_of_everything() -> None:
+    ours, theirs = Fake("edgesam", 1.0), Fake("torch", 2.0, dies_of="batch")
+    plain = Fake("onnxruntime-plain", 3.0, dies_of="everything")
+    plan = Plan(rounds=2, clicks=1, grid=8, grid_rounds=2)
+    generators = ("edgesam", "onnxruntime-plain")
+    found = measure([ours, theirs, plain], plan, lambda _: None, generators)
+    assert found.failed == {
+        "torch": "failed: torch gave no answer: killed",
+        "onnxruntime-plain": "failed: onnxruntime-plain gave no answer: killed",
+    }
+    assert all(list(of) in (["edgesam"], []) for of in found.samples.values())
+    assert list(found.idle) == ["edgesam"]
+
+
+def test_edgesam_must_not_fail() -> None:
+    with pytest.raises(ParityError, match="edgesam gave no answer"):
+        measure([Fake("edgesam", 1.0, dies_of="click")], Plan(1, 1, None, 0), lambda _: None)
