@@ -29,6 +29,7 @@ _STAGES = {  # the engine's dark, the rest of edgesam light
     "mask": "#8cc7d6",
     "other": "#cfd5db",
 }
+_VISIBLE = 0.0005  # share of a bar
 _SHORT = {
     "start": "start to first mask",
     "first_start": "start, caches empty",
@@ -81,7 +82,9 @@ def _where(canvas: Canvas, report: Mapping[str, Any], x0: float, x1: float) -> N
     for whole, title in (("embed", "once for a picture"), ("click", "for every click")):
         total = report["stages"][whole]["p50"]
         parts = {part: report["stages"][part]["p50"] for part in STAGES[whole]}
-        parts["other"] = max(0.0, total - sum(parts.values()))
+        # Medians need not add up: what is left may be nothing.
+        if (other := total - sum(parts.values())) > _VISIBLE * total:
+            parts["other"] = other
         canvas.heading(x0, y, title, 12.5)
         canvas.text(x1, y, amount(total, "s"), 12.5, INK, "right")
         _stack(canvas, parts, x0, x1, y + 12)
@@ -109,7 +112,7 @@ def _legend(canvas: Canvas, parts: Mapping[str, float], x0: float, x1: float, y:
 
 
 def _percent(share: float) -> str:
-    if share < 0.0005:
+    if share < _VISIBLE:
         return "< 0.1%" if share > 0 else "-"
     return f"{share:.1%}" if share < 0.0995 else f"{share:.0%}"
 
