@@ -14,13 +14,13 @@ REFERENCE := .cache/reference
 MODELS := lite-medsam mobile-sam
 VITS := sam-vit-b sam-vit-l sam-vit-h medsam
 PICTURES := ../shared/data/manifest.csv
-ASKING := $(wildcard bench/reference/*.py) \
+ASKING := $(filter-out %/serve_official.py %/export_plain.py,$(wildcard bench/reference/*.py)) \
     $(addprefix bench/edgesam_bench/,cases.py objects.py pictures.py reference.py)
 ASKING_VITS := $(ASKING) \
     $(addprefix bench/edgesam_bench/,aspects.py random_golden.py random_weights.py vit_controls.py)
 
 .PHONY: demo test check parity parity-quick parity-vit parity-everything passports golden accuracy \
-    bench vit-cost clean
+    bench speed vit-cost clean
 .SECONDARY:
 
 demo: $(VENV)/.run
@@ -135,6 +135,15 @@ accuracy: $(VENV)/.run
 
 bench: $(VENV)/.run
 	$(BIN)/python -m edgesam_bench.overhead --out bench/results/overhead.json
+
+# `edgesam bench` beside PyTorch and plain exports, for both models: half an hour on two cores.
+speed: $(VENV)/.run $(REFERENCE_VENV)/.reference
+	@for model in $(MODELS); do \
+	    $(BIN)/edgesam pull $$model && \
+	    $(BIN)/edgesam bench --model $$model --peers all \
+	        --reference-python $(REFERENCE_BIN)/python \
+	        --out bench/results/speed-$$model.json --picture docs/speed-$$model.png || exit; \
+	done
 
 # Export, encode and click of SAM's ViTs beside official PyTorch: time and memory.
 vit-cost: $(VENV)/.run $(REFERENCE_VENV)/.reference

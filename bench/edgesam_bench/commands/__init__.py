@@ -1,0 +1,1 @@
+"""The subcommand bench, found by its entry point."""

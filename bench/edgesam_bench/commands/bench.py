@@ -1,0 +1,194 @@
+"""``edgesam bench``: how fast this machine is, beside whom; parses, tells and judges, no clock."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from edgesam.commands.progress import Progress
+from edgesam.models import DEFAULT_MODEL, MODELS, MOST_THREADS
+from edgesam_bench.speed.budget import FORM, Budget
+from edgesam_bench.speed.peers import PEERS
+
+NAME = "bench"
+HELP = "measure speed and memory on this machine, beside other ways to run the model"
+
+_GRAPHS = Path(".cache/plain")
+_MOST_ROUNDS = 1000
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What runs, beside whom, how long, and what must hold."""
+    parser.add_argument(
+        "--model",
+        default=DEFAULT_MODEL,
+        metavar="M|BUNDLE",
+        help=f"{', '.join(MODELS)}, or a bundle's folder (default: {DEFAULT_MODEL})",
+    )
+    parser.add_argument("--engine", default="auto", help="an engine's name, or auto (default)")
+    parser.add_argument("--device", default="auto", help="cpu, cuda, or auto (default)")
+    parser.add_argument("--variant", default="auto", help="of the bundle, or auto (default)")
+    parser.add_argument(
+        "--threads", type=_threads, metavar="N", help="for edgesam and peers (default: their own)"
+    )
+    parser.add_argument(
+        "--peers",
+        type=_peers,
+        default=(),
+        metavar="P,...",
+        help=f"measured in turn with edgesam: {', '.join(PEERS)}, or all",
+    )
+    parser.add_argument(
+        "--reference-python",
+        metavar="PATH",
+        help="of an environment with the official PyTorch code (bench/reference/README.md)",
+    )
+    parser.add_argument(
+        "--plain-graphs",
+        type=Path,
+        default=_GRAPHS,
+        metavar="FOLDER",
+        help=f"keeps the plain exports that peers run (default: {_GRAPHS.as_posix()})",
+    )
+    parser.add_argument("--rounds", type=_rounds, metavar="N", help="default: 7, or 3 with --quick")
+    parser.add_argument("--quick", action="store_true", help="a minute instead of several")
+    parser.add_argument("--image", type=Path, metavar="FILE", help="default: a drawn 512 x 512")
+    parser.add_argument("--out", type=Path, metavar="JSON", help="write the report")
+    parser.add_argument("--picture", type=Path, metavar="PNG", help="draw the report")
+    parser.add_argument(
+        "--compare",
+        type=Path,
+        metavar="JSON",
+        help="an earlier report; exit code 3 if a p50 is above 1.10 of it, beyond noise",
+    )
+    parser.add_argument(
+        "--budget",
+        type=_budget,
+        action="append",
+        default=[],
+        metavar="LIMIT",
+        help=f"{FORM} or memory.max=500MiB; exit code 3 if it is missed; may be repeated",
+    )
+    parser.set_defaults(usage=parser.error)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Measures, writes, tells, judges.
+
+    Raises:
+        EdgeSamError: edgesam cannot be measured, or a result cannot be written.
+    """
+    from edgesam.commands import GATE
+    from edgesam_bench.results import write_results
+    from edgesam_bench.speed import baseline, table
+    from edgesam_bench.speed.run import Request
+    from edgesam_bench.speed.run import run as measured
+
+    _check_usage(args)
+    base = _base(args)
+    request = Request(
+        model=args.model,
+        engine=args.engine,
+        device=args.device,
+        variant=args.variant,
+        threads=args.threads,
+        peers=args.peers,
+        rounds=args.rounds,
+        quick=args.quick,
+        image=args.image,
+        python=args.reference_python,
+        graphs=args.plain_graphs,
+    )
+    with Progress(silent=args.json) as progress:
+        report = measured(request, progress)
+    if base is not None:
+        report["compared"] = {"base": args.compare.name, **baseline.compared(report, base)}
+        report["failures"] += baseline.failures(report["compared"])
+    misses = (budget.miss(report["measures"]) for budget in args.budget)
+    report["failures"] += [miss for miss in misses if miss is not None]
+    if args.out is not None:
+        write_results(args.out, report)
+    if args.picture is not None:
+        _draw(args.picture, report)
+    print(json.dumps(report) if args.json else table.text(report))
+    for failure in report["failures"]:
+        print(f"edgesam: {failure}", file=sys.stderr)
+    return GATE if report["failures"] else 0
+
+
+def _draw(path: Path, report: dict[str, Any]) -> None:
+    import io
+
+    from edgesam.atomic import write_atomic
+    from edgesam_bench.speed.picture import drawn
+
+    png = io.BytesIO()
+    drawn(report).save(png, "PNG", optimize=True)
+    write_atomic(path, png.getvalue())
+
+
+def _check_usage(args: argparse.Namespace) -> None:
+    """Ends with the usage before minutes are spent on what cannot be written."""
+    for option, path in (("--out", args.out), ("--picture", args.picture)):
+        if path is not None and not path.absolute().parent.is_dir():
+            args.usage(f"{option}: there is no folder {path.absolute().parent}; create it first")
+        if path is not None and path.is_dir():
+            args.usage(f"{option}: {path} is a folder; give a file name")
+    if args.picture is not None and args.picture.suffix.lower() != ".png":
+        args.usage(f"--picture: {args.picture.name} does not end in .png")
+
+
+def _base(args: argparse.Namespace) -> dict[str, Any] | None:
+    """The report to compare with, or the usage if it is none of this model."""
+    from edgesam.bundle import find_bundle
+    from edgesam_bench.speed.baseline import read_report
+
+    if args.compare is None:
+        return None
+    try:
+        base = read_report(args.compare)
+    except ValueError as error:
+        args.usage(f"--compare: {error}")
+        raise
+    model = find_bundle(args.model).manifest.model
+    if base["model"] != model:
+        args.usage(f"--compare: {args.compare} is of {base['model']}, not of {model}")
+    return base
+
+
+def _peers(text: str) -> tuple[str, ...]:
+    if text == "all":
+        return PEERS
+    names = tuple(text.split(","))
+    unknown = [name for name in names if name not in PEERS]
+    if unknown:
+        raise argparse.ArgumentTypeError(
+            f"no peer is called {unknown[0]!r}: {', '.join(PEERS)}, all"
+        )
+    if len(set(names)) < len(names):
+        raise argparse.ArgumentTypeError(f"{text!r} names a peer twice")
+    return names
+
+
+def _budget(text: str) -> Budget:
+    try:
+        return Budget.parse(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _threads(text: str) -> int:
+    return _whole(text, MOST_THREADS)
+
+
+def _rounds(text: str) -> int:
+    return _whole(text, _MOST_ROUNDS)
+
+
+def _whole(text: str, most: int) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= most:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to {most}")
+    return int(text)

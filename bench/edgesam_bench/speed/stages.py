@@ -1,0 +1,99 @@
+"""Where edgesam's own time goes: watches its functions from outside. Knows their names, no figure.
+
+The runtime has no hooks for this: a loaded Sam's session is changed for one that keeps times, and
+the functions that it calls are, by name, for as long as it is watched. A name that has gone is an
+error here, not a stage that takes no time.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+import edgesam.preprocess
+import edgesam.sam
+from edgesam.embedding import ImageSide
+from edgesam.engines import Prompts, Session
+from edgesam.image import Image
+from edgesam.sam import Sam
+
+_WATCHED: tuple[tuple[Any, str, str], ...] = (
+    (Image, "to_rgb8", "levels"),
+    (edgesam.preprocess, "resized", "resize"),
+    (edgesam.preprocess, "min_max", "normalise"),
+    (edgesam.preprocess, "mean_std", "normalise"),
+    (edgesam.sam, "decoder_inputs", "prompt"),
+    (edgesam.sam, "make_mask", "mask"),
+)
+
+T = TypeVar("T")
+
+
+class Times:
+    """Seconds of each stage, one value per call, in order."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, list[float]] = {}
+
+    def call(self, stage: str, function: Callable[..., T], *args: Any, **more: Any) -> T:
+        """What the function returns."""
+        started = time.perf_counter()
+        result = function(*args, **more)
+        self.seconds.setdefault(stage, []).append(time.perf_counter() - started)
+        return result
+
+
+class WatchedSession:
+    """A session's three graphs, each a stage."""
+
+    def __init__(self, session: Session, times: Times) -> None:
+        self.description = session.description
+        self._session = session
+        self._times = times
+
+    def encode(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
+        return self._times.call("encode", self._session.encode, image)
+
+    def image_side(
+        self,
+        embedding: NDArray[np.float32],
+        mask: NDArray[np.float32],
+        has_mask: NDArray[np.float32],
+    ) -> ImageSide:
+        return self._times.call("image_side", self._session.image_side, embedding, mask, has_mask)
+
+    def decode(
+        self, side: ImageSide, prompts: Prompts, tokens: Sequence[int]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        return self._times.call("decode", self._session.decode, side, prompts, tokens)
+
+    def close(self) -> None:
+        self._session.close()
+
+
+@contextmanager
+def watched(sam: Sam) -> Iterator[Times]:
+    """Keeps times of everything this Sam does meanwhile; no other Sam may work in this process."""
+    times = Times()
+    with ExitStack() as stack:
+        for owner, name, stage in _WATCHED:
+            original = getattr(owner, name)
+            setattr(owner, name, _timed(times, stage, original))
+            stack.callback(setattr, owner, name, original)
+        session = sam._open
+        sam._session = WatchedSession(session, times)
+        stack.callback(setattr, sam, "_session", session)
+        yield times
+
+
+def _timed(times: Times, stage: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    # A plain function, so that it works as a method, too.
+    def timed(*args: Any, **more: Any) -> Any:
+        return times.call(stage, function, *args, **more)
+
+    return timed
