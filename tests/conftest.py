@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +130,26 @@ def make_bundle(tmp_path: Path) -> Callable[..., Bundle]:
         return bundle
 
     return make
+
+
+@pytest.fixture
+def add_variant() -> Callable[..., Bundle]:
+    """Gives a bundle one more variant, of the same graphs, with a report or without."""
+
+    def add(bundle: Bundle, name: str, report: Mapping[str, Any] | None) -> Bundle:
+        first = bundle.variants["fp32"]
+        files: dict[str, Path] = {}
+        entry = None
+        if report is not None:
+            source = bundle.path / "report.tmp"
+            source.write_text(json.dumps({"graphs": first.graphs, **report}))
+            sha256 = sha256_of(source)
+            entry = BundleFile(f"passport.{name}.{sha256[:8]}.json", sha256, source.stat().st_size)
+            files[entry.file] = source
+        variants = {"fp32": first, name: replace(first, passport=entry)}
+        return write_bundle(bundle.path, replace(bundle.manifest, variants=variants), files)
+
+    return add
 
 
 @pytest.fixture

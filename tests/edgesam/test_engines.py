@@ -30,7 +30,7 @@ def hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     real = importlib.util.find_spec
 
     def find_spec(name: str, package: str | None = None) -> Any:
-        return None if name == "onnxruntime" else real(name, package)
+        return None if name in ("onnxruntime", "openvino") else real(name, package)
 
     monkeypatch.setattr(importlib.util, "find_spec", find_spec)
 

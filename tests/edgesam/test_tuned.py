@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable
 from dataclasses import replace
@@ -150,39 +149,14 @@ GOOD = {
     ],
 )
 def test_without_tune_the_fastest_whose_passport_holds(
-    add_variant: Callable[..., Path],
+    add_variant: Callable[..., Bundle],
     make_bundle: Make,
     precisions: tuple[str, ...],
     report: Any,
     expected: str,
 ) -> None:
-    path = add_variant(make_bundle(), "int8", report)
+    path = add_variant(make_bundle(), "int8", report).path
     assert list(find_bundle(path).variants) == ["fp32", "int8"]
     engine = Opened(*precisions)
     assert edgesam.load(path, engine=engine).variant == expected
     assert engine.how["precision"] == expected
-
-
-@pytest.fixture
-def add_variant() -> Callable[..., Path]:
-    """Gives a bundle one more variant, of the same graphs, with a report or without."""
-
-    def add(bundle: Bundle, name: str, report: dict[str, Any] | None) -> Path:
-        from edgesam.bundle import write_bundle
-        from edgesam.digest import sha256_of
-        from edgesam.manifest import BundleFile
-
-        first = bundle.variants["fp32"]
-        files: dict[str, Path] = {}
-        entry = None
-        if report is not None:
-            source = bundle.path / "report.tmp"
-            source.write_text(json.dumps({"graphs": first.graphs, **report}))
-            sha256 = sha256_of(source)
-            entry = BundleFile(f"passport.{name}.{sha256[:8]}.json", sha256, source.stat().st_size)
-            files[entry.file] = source
-        variants = {"fp32": first, name: replace(first, passport=entry)}
-        manifest = replace(bundle.manifest, variants=variants)
-        return write_bundle(bundle.path, manifest, files).path
-
-    return add

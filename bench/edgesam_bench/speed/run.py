@@ -71,7 +71,8 @@ def run(request: Request, progress: Callable[[str], None]) -> dict[str, Any]:
             failed. A peer that fails is part of the report.
     """
     bundle = find_bundle(request.model)
-    variant, _ = bundle.variant(request.variant)
+    if request.variant != "auto":
+        bundle.variant(request.variant)
     choose(request.engine)  # says what is wrong before anything has been started
     plan = _plan(request, "point" in bundle.manifest.profile.prompt_kinds)
     watch = busyness.Watch()
@@ -85,6 +86,7 @@ def run(request: Request, progress: Callable[[str], None]) -> dict[str, Any]:
         contenders, peers = _started(stack, peers, progress)
         progress("measuring the machine's peak")
         engine, _, device = about["engine"].partition(":")
+        variant = about["variant"]  # where it was to be chosen, the one that was
         before = probe.probed(bundle.path, engine, device, request.threads)
         generators = (EDGESAM, "torch")
         found = measure([ours, *contenders], plan, progress, generators)
