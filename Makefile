@@ -137,7 +137,7 @@ bench: $(VENV)/.run
 	$(BIN)/python -m edgesam_bench.overhead --out bench/results/overhead.json
 
 # `edgesam bench` beside PyTorch and plain exports, for both models: half an hour on two cores.
-speed: $(VENV)/.run $(REFERENCE_VENV)/.reference
+speed: $(VENV)/.test $(REFERENCE_VENV)/.reference
 	@for model in $(MODELS); do \
 	    $(BIN)/edgesam pull $$model && \
 	    $(BIN)/edgesam bench --model $$model --peers all \
@@ -159,11 +159,11 @@ $(VENV)/.run: pyproject.toml
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.run
-	@$(BIN)/python $(PIP) -e ".[cpu,codecs,volumes,dicom,test,readers]"
+	@$(BIN)/python $(PIP) -e ".[cpu,openvino,codecs,volumes,dicom,test,readers]"
 	@touch $@
 
 $(VENV)/.check: $(VENV)/.run
-	@$(BIN)/python $(PIP) -e ".[cpu,codecs,volumes,dicom,test,readers,check]"
+	@$(BIN)/python $(PIP) -e ".[cpu,openvino,codecs,volumes,dicom,test,readers,check]"
 	@touch $@
 
 clean:

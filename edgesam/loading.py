@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -35,7 +34,7 @@ def load(
         model: a known model's name, or the folder of a bundle.
         engine: ``onnxruntime`` or ``openvino``; ``auto`` takes the first that works here, or with a
             variant of ``auto`` what ``edgesam tune`` found to be fastest on this machine.
-        variant: of the bundle: ``fp32``; ``auto`` is the fastest whose passport holds.
+        variant: of the bundle: ``fp32``, which ``auto`` is too unless tuned.
         device: ``cpu``, ``cuda`` (onnxruntime) or ``gpu`` (Intel's, openvino); ``auto`` is the CPU.
         threads: per graph run; None leaves it to the engine (all physical cores).
         require_passport: refuse graphs that no parity report vouches for.
@@ -87,10 +86,7 @@ class _Asked:
 
 def _open(bundle: Bundle, asked: _Asked) -> Sam:
     runner = choose(asked.engine) if isinstance(asked.engine, str) else asked.engine
-    wanted = asked.variant
-    if wanted == "auto":
-        wanted = _fastest(bundle, runner.precisions(asked.device))
-    name, chosen = bundle.variant(wanted)
+    name, chosen = bundle.variant(asked.variant)
     _check_memory(bundle.manifest, chosen, asked.device)
     passport = _passport(bundle, name, asked.require_passport)
     if chosen.weights is not None:
@@ -102,16 +98,6 @@ def _open(bundle: Bundle, asked: _Asked) -> Sam:
         threads=asked.threads,
     )
     return Sam(bundle, name, session, passport)
-
-
-def _fastest(bundle: Bundle, precisions: Iterable[str]) -> str:
-    """The fastest variant whose passport holds; fp32 is what the others are measured by."""
-    for name in precisions:
-        variant = bundle.variants.get(name)
-        if variant is not None and (name == "fp32" or bundle.passport(variant) is not None):
-            logger.info("variant auto: %s, the fastest of %s", name, list(bundle.variants))
-            return name
-    return "auto"  # the bundle's first
 
 
 def _check_memory(manifest: Manifest, variant: Variant, device: str) -> None:

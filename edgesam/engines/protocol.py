@@ -83,7 +83,7 @@ class Engine(Protocol):
         """Devices it can run on here; empty when it is not available."""
 
     def precisions(self, device: str) -> tuple[str, ...]:
-        """What it runs natively on a device here, the fastest first: what ``auto`` chooses by."""
+        """What it runs natively on a device here, the fastest first: what ``tune`` measures."""
 
     def open(
         self,
