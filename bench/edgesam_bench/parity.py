@@ -9,8 +9,10 @@ Exit codes: 0 the gate holds, 1 nothing could be compared, 2 usage, 3 the gate f
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from edgesam.bundle import Bundle, find_bundle
 from edgesam.commands import GATE
 from edgesam.errors import EdgeSamError, ParityError
 from edgesam_bench.comparison import PictureResult, compare
-from edgesam_bench.gate import Gate
+from edgesam_bench.gate import LOW_PRECISION, Gate
 from edgesam_bench.pictures import DEFAULT_FOLDER
 from edgesam_bench.reference import Reference, read_reference
 from edgesam_bench.report import make_report, table
@@ -64,7 +66,7 @@ def measure(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
     Raises:
         EdgeSamError: nothing could be compared.
     """
-    reference = _reference(options.reference)
+    reference = _held_out(_reference(options.reference), options.held_out)
     bundle = find_bundle(options.model)
     _same_weights(reference, bundle)
     name, variant = bundle.variant(options.variant)
@@ -77,17 +79,18 @@ def measure(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
     ) as sam:
         comparison = compare(sam, reference, options.data, quick=options.quick, on_picture=_tell)
         engine = sam.engine
+    gate = Gate() if name == "fp32" else LOW_PRECISION
     report = make_report(
         comparison,
         reference,
-        Gate(),
+        gate,
         variant=name,
         graphs=variant.graphs,
         engine=engine,
         versions=machine.versions(),
         processor=machine.processor(),
     )
-    return report, Gate().failures(comparison)
+    return report, gate.failures(comparison)
 
 
 def _reference(folder: Path) -> Reference:
@@ -97,6 +100,17 @@ def _reference(folder: Path) -> Reference:
         raise ParityError(
             f"{folder} holds no reference ({error}); bench/reference/README.md says how to make one"
         ) from None
+
+
+def _held_out(reference: Reference, recipe: Path | None) -> Reference:
+    """Without the pictures that a quantisation recipe was learned from."""
+    if recipe is None:
+        return reference
+    try:
+        used = set(json.loads(recipe.read_text("utf-8"))["images"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ParityError(f"{recipe} does not say what it was learned from: {error}") from None
+    return replace(reference, pictures=[p for p in reference.pictures if p.sha256 not in used])
 
 
 def _same_weights(reference: Reference, bundle: Bundle) -> None:
@@ -120,6 +134,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--model", required=True, help="a known model's name, or a bundle")
     parser.add_argument("--reference", required=True, type=Path, help="folder of reference.json")
     parser.add_argument("--data", type=Path, default=DEFAULT_FOLDER, help="folder of manifest.csv")
+    parser.add_argument(
+        "--held-out", type=Path, metavar="RECIPE", help="leave out what a recipe was learned from"
+    )
     parser.add_argument("--quick", action="store_true", help="one picture per subset")
     parser.add_argument("--engine", default="auto")
     parser.add_argument("--device", default="cpu")

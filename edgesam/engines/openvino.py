@@ -52,7 +52,7 @@ class OpenVino:
     def precisions(self, device: str) -> tuple[str, ...]:
         if device == "gpu":
             return ("fp32",)
-        # Without these OpenVINO computes 8 bits by way of 16, no faster, and bf16 not at all.
+        # Without these OpenVINO computes 8 bits by way of 16, which overflow, and bf16 not at all.
         native = {
             "int8": {"avx_vnni", "avx512_vnni", "amx_int8"},
             "bf16": {"avx512_bf16", "amx_bf16"},
@@ -78,6 +78,11 @@ class OpenVino:
         if device not in devices:
             raise EngineUnavailable(
                 f"engine 'openvino' has no device {device!r} here; it has: {', '.join(devices)}"
+            )
+        if precision == "int8" and precision not in self.precisions(device):
+            raise PrecisionMismatch(
+                "engine 'openvino' cannot run int8 exactly on this processor: sums of products of "
+                "bytes overflow without VNNI. Try: onnxruntime, or the variant fp32"
             )
         core = import_openvino().Core()
         _check_capability(core, _DEVICES[device], precision)

@@ -6,7 +6,7 @@ import logging
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -21,9 +21,13 @@ from edgesam_export import BUILDER
 from edgesam_export.architecture import build, recognise
 from edgesam_export.checkpoint import read_checkpoint
 from edgesam_export.graphs.net import Net
+from edgesam_export.quantization.qdq import quantize
+from edgesam_export.quantization.recipe import Recipe, shipped_recipe
 from edgesam_export.verify import verify_graph
 
 logger = logging.getLogger("edgesam")
+
+VARIANTS = ("fp32", "int8")
 
 _ABANDONED = 3600.0  # seconds: an export takes seconds, a large one on a slow disk minutes
 
@@ -37,9 +41,10 @@ def export_bundle(
     model: str | None = None,
     arch: str | None = None,
     profile: str | None = None,
+    variants: Sequence[str] | None = None,
     progress: Progress = lambda _: None,
 ) -> Bundle:
-    """Turn a checkpoint into a bundle with the variant ``fp32``.
+    """Turn a checkpoint into a bundle with the variant ``fp32``, and others where they are known.
 
     Args:
         checkpoint: a PyTorch or safetensors file; nothing in it is executed.
@@ -48,6 +53,7 @@ def export_bundle(
         model: name to give the bundle; a known checkpoint brings its own.
         arch: overrides what the keys say.
         profile: preprocessing of a checkpoint whose sha256 is not known.
+        variants: to write beside fp32: ``int8``; None for those whose passport ships.
         progress: told what is happening.
 
     Raises:
@@ -65,7 +71,17 @@ def export_bundle(
         nets = build(name, found, weights, weights.shapes, checkpoint.name)
         with _scratch(out) as scratch:
             files: dict[str, Path] = {}
-            variant = _write_variant(nets, scratch, files, progress)
+            written = {"fp32": _write_variant(nets, scratch, files, progress)}
+            recipe = _recipe(sha256, variants, checkpoint.name)
+            if recipe is not None:
+                again = build(name, found, weights, weights.shapes, checkpoint.name)
+                encoder = again["image_encoder"]
+                quantize(encoder, recipe)
+                int8 = _write_int8(encoder, written["fp32"], scratch, files, progress)
+                if variants is not None or int8.passport is not None:
+                    written["int8"] = int8
+                else:
+                    del files[int8.image_encoder.file]
             manifest = Manifest(
                 model=known.name if known else model or checkpoint.stem,
                 architecture=name,
@@ -77,7 +93,7 @@ def export_bundle(
                 licence=known.licence if known else "unknown",
                 builder=BUILDER,
                 working_memory=found.working_memory,
-                variants={"fp32": variant},
+                variants=written,
             )
             return write_bundle(out, manifest, files)
 
@@ -123,12 +139,45 @@ def _write_variant(
     variant = Variant(
         **entries, weights=None if weights is None else _enter(weights, files), passport=None
     )
+    return _vouched(variant, scratch / "passport.fp32.json", files)
+
+
+def _write_int8(
+    encoder: Net, fp32: Variant, scratch: Path, files: dict[str, Path], progress: Progress
+) -> Variant:
+    """A quantised encoder before the decoder of fp32, and the passport that ships for them."""
+    progress("writing the int8 graph")
+    path = scratch / "image_encoder.int8.onnx"
+    beside = encoder.save(path)
+    verify_graph(path)
+    weights = None if beside is None else _enter(beside, files)
+    variant = replace(fp32, image_encoder=_enter(path, files), weights=weights, passport=None)
+    return _vouched(variant, scratch / "passport.int8.json", files)
+
+
+def _vouched(variant: Variant, passport: Path, files: dict[str, Path]) -> Variant:
+    """The variant with the passport that ships for its graphs, if one does."""
     report = shipped_passport(variant.graphs)
     if report is None:
         return variant
-    passport = scratch / "passport.fp32.json"
     passport.write_bytes(report)
     return replace(variant, passport=_enter(passport, files))
+
+
+def _recipe(sha256: str, variants: Sequence[str] | None, where: str) -> Recipe | None:
+    """How to make the INT8 variant, if it is wanted."""
+    for name in variants or ():
+        if name not in VARIANTS:
+            raise ExportError(f"no variant is called {name!r}; known: {', '.join(VARIANTS)}")
+    if variants is not None and "int8" not in variants:
+        return None
+    recipe = shipped_recipe(sha256)
+    if recipe is None and variants is not None:
+        raise ExportError(
+            f"{where} has no recipe for int8: they ship for lite-medsam and mobile-sam, and "
+            "calibration on pictures of one's own is not here yet"
+        )
+    return recipe
 
 
 def _enter(path: Path, files: dict[str, Path]) -> BundleFile:

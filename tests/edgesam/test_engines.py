@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from edgesam import BundleError, EngineUnavailable, PrecisionMismatch, engines
 from edgesam.bundle import Bundle, open_bundle
-from edgesam.engines import ENGINES, Graphs, Prompts, Session, choose
+from edgesam.engines import ENGINES, Graphs, Prompts, Session, choose, ort
 from edgesam.engines.fake import FakeEngine
 from edgesam.engines.ort import OnnxRuntime
 from edgesam.manifest import ROLES
@@ -182,8 +182,26 @@ class TestOnnxRuntime:
             assert "\n" not in str(raised.value)
 
     def test_a_precision_it_does_not_run(self, lite_bundle: Path) -> None:
-        with pytest.raises(PrecisionMismatch, match="does not run int8; it runs: fp32"):
-            open_ort(graphs_of(lite_bundle), precision="int8")
+        with pytest.raises(PrecisionMismatch, match="does not run bf16; it runs: fp32, int8"):
+            open_ort(graphs_of(lite_bundle), precision="bf16")
+
+    def test_8_bits_that_would_overflow(
+        self,
+        lite_bundle: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        """Without VNNI the same masks come of float32 products, which is said."""
+        monkeypatch.setattr(ort, "instruction_sets", lambda: ("avx2",))
+        assert OnnxRuntime().precisions("cpu") == ("fp32",)
+        open_ort(graphs_of(lite_bundle), precision="int8")
+        assert "computes the int8 variant in float32" in caplog.text
+        caplog.clear()
+        monkeypatch.setattr(ort, "instruction_sets", lambda: ("avx2", "avx512_vnni"))
+        assert OnnxRuntime().precisions("cpu") == ("int8", "fp32")
+        assert OnnxRuntime().precisions("cuda") == ("fp32",)
+        open_ort(graphs_of(lite_bundle), precision="int8")
+        assert caplog.text == ""
 
     def test_a_graph_of_another_precision(self, lite_bundle: Path, tmp_path: Path) -> None:
         import onnx

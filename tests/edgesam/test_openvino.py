@@ -400,8 +400,19 @@ class TestPrecision:
         with pytest.raises(PrecisionMismatch, match=r"half\.onnx should run in fp32.*f16"):
             opened(graphs_of(lite_bundle, image_encoder=half))
 
-    def test_8_bits(self, lite_bundle: Path, tmp_path: Path) -> None:
+    def test_8_bits_that_would_overflow(
+        self, lite_bundle: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(engine_module, "instruction_sets", lambda: ("avx2",))
+        with pytest.raises(PrecisionMismatch, match="overflow without VNNI") as raised:
+            opened(graphs_of(lite_bundle), precision="int8")
+        assert "\n" not in str(raised.value)
+
+    def test_8_bits(
+        self, lite_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """A Q/DQ graph computes in 8 bits, is refused as fp32, and others are as int8."""
+        monkeypatch.setattr(engine_module, "instruction_sets", lambda: ("avx512_vnni",))
         draw = np.random.default_rng(0)
         # 7 bits: with all 8, pairs of products overflow 16 bits on CPUs without VNNI.
         kernel = draw.integers(-63, 64, (16, 64, 3, 3)).astype(np.int8)

@@ -30,6 +30,7 @@ from edgesam_bench.random_weights import PEAKED, random_state_dict
 from edgesam_export import architecture, export_bundle, exporter
 from edgesam_export.checkpoint.checkpoint import Checkpoint
 from edgesam_export.graphs import net, tiny_vit
+from edgesam_export.quantization.recipe import Quantized, Recipe
 from edgesam_export.verify import verify_graph
 
 StateDict = dict[str, NDArray[Any]]
@@ -825,3 +826,70 @@ class TestVerify:
         path.write_bytes(b"not a graph")
         with pytest.raises(ExportError, match=r"graph\.onnx does not fit together"):
             verify_graph(path)
+
+
+class TestInt8:
+    @pytest.fixture
+    def recipe(self, lite_checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> Recipe:
+        """As if one shipped for the random checkpoint."""
+        made = Recipe(
+            sha256_of(lite_checkpoint),
+            (),
+            {
+                "layers.1.blocks.0.attn.qkv/MatMul": Quantized(0.05, 128),
+                "layers.1.blocks.0.attn.proj/MatMul": Quantized(0.05, 128, (1, -1) * 64),
+                "neck.2/Conv": Quantized(0.05, 128, (2, 0) * 128, bias=(0.25,) * 256),
+            },
+        )
+        monkeypatch.setattr(exporter, "shipped_recipe", lambda sha256: made)
+        return made
+
+    def test_one_that_is_asked_for(
+        self, recipe: Recipe, lite_checkpoint: Path, lite_bundle: Path, tmp_path: Path
+    ) -> None:
+        bundle = verified(
+            export_bundle(
+                lite_checkpoint, tmp_path / "b", profile="lite-medsam", variants=["int8"]
+            ).path
+        )
+        assert list(bundle.variants) == ["fp32", "int8"]
+        fp32, int8 = bundle.variants.values()
+        assert fp32 == open_bundle(lite_bundle).variants["fp32"]
+        assert int8.image_encoder.file.startswith("image_encoder.int8.")
+        assert int8.image_encoder.size < fp32.image_encoder.size
+        assert (int8.image_side, int8.mask_decoder) == (fp32.image_side, fp32.mask_decoder)
+        assert names(bundle.path) == {MANIFEST, *(f.file for v in (fp32, int8) for f in v.files)}
+
+    def test_without_a_passport_it_is_left_out(
+        self, recipe: Recipe, lite_checkpoint: Path, tmp_path: Path
+    ) -> None:
+        bundle = export_bundle(lite_checkpoint, tmp_path / "b", profile="lite-medsam")
+        assert list(bundle.variants) == ["fp32"]
+        assert names(bundle.path) == {MANIFEST, *(f.file for f in bundle.variants["fp32"].files)}
+
+    def test_with_one_it_comes_by_itself(
+        self,
+        recipe: Recipe,
+        lite_checkpoint: Path,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr(exporter, "shipped_passport", lambda graphs: b"{}")
+        bundle = export_bundle(lite_checkpoint, tmp_path / "b", profile="lite-medsam")
+        assert list(bundle.variants) == ["fp32", "int8"]
+        assert all(variant.passport is not None for variant in bundle.variants.values())
+
+    def test_fp32_alone(self, recipe: Recipe, lite_checkpoint: Path, tmp_path: Path) -> None:
+        bundle = export_bundle(
+            lite_checkpoint, tmp_path / "b", profile="lite-medsam", variants=["fp32"]
+        )
+        assert list(bundle.variants) == ["fp32"]
+
+    def test_no_recipe(self, lite_checkpoint: Path, tmp_path: Path) -> None:
+        with pytest.raises(ExportError, match="has no recipe for int8: they ship for lite-medsam"):
+            export_bundle(lite_checkpoint, tmp_path / "b", profile="sam", variants=["int8"])
+        assert not (tmp_path / "b").exists()
+
+    def test_no_such_variant(self, lite_checkpoint: Path, tmp_path: Path) -> None:
+        with pytest.raises(ExportError, match="no variant is called 'int4'; known: fp32, int8"):
+            export_bundle(lite_checkpoint, tmp_path / "b", profile="sam", variants=["int4"])

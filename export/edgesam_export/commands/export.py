@@ -28,6 +28,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--profile", choices=sorted(PROFILES), help="how pixels and prompts reach the network"
     )
+    parser.add_argument(
+        "--variant",
+        action="append",
+        choices=("fp32", "int8"),
+        help="to write; fp32 always is; default: all whose passport ships; may be repeated",
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -55,6 +61,7 @@ def run(args: argparse.Namespace) -> int:
             model=spec.name if spec else None,
             arch=args.arch,
             profile=args.profile,
+            variants=args.variant,
             progress=progress,
         )
     if args.json:

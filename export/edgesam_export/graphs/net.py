@@ -230,6 +230,41 @@ class Net:
             scores = self.add(scores, bias)
         return self.matmul(self.softmax(scores), v)
 
+    # Changes to what has been built
+
+    def node(self, name: str) -> ir.Node | None:
+        """The node of that name."""
+        return next((node for node in self._nodes if node.name == name), None)
+
+    @contextmanager
+    def before(self, node: ir.Node) -> Iterator[None]:
+        """What is built inside comes before a node instead of last."""
+        at = self._nodes.index(node)
+        self._nodes, after = self._nodes[:at], self._nodes[at:]
+        yield
+        self._nodes += after
+
+    def read(self, value: ir.Value) -> NDArray[Any]:
+        """The array of an initializer."""
+        assert value.name is not None
+        if value.name in self._promises:
+            return self._promises[value.name].read()
+        assert value.const_value is not None
+        return value.const_value.numpy()
+
+    def write(self, value: ir.Value, array: NDArray[np.float32]) -> None:
+        """Give an initializer another array of its shape."""
+        assert value.name is not None
+        self._promises.pop(value.name, None)
+        value.const_value = ir.Tensor(np.array(array, order="C"), name=value.name)
+
+    def forget(self, value: ir.Value) -> None:
+        """Leave out an initializer that no node uses any more."""
+        assert value.name is not None
+        assert not value.uses()
+        self._promises.pop(value.name, None)
+        del self._constants[value.name]
+
     # The result
 
     def output(self, name: str, value: ir.Value, shape: Sequence[Dim]) -> None:

@@ -1,0 +1,166 @@
+"""Puts Q/DQ into a graph as a recipe says. Knows products, norms and attention; no calibration.
+
+QuantizeLinear and DequantizeLinear pairs around float products are what ONNX Runtime, OpenVINO and
+TensorRT all read as INT8: one file for the three. Only elementwise operations on float64 and
+rounding decide the bytes, so that exports are the same on every machine.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from edgesam.errors import ExportError
+from edgesam_export.graphs.net import Net
+from edgesam_export.quantization.recipe import Quantized, Recipe
+
+_LARGEST = 127  # symmetric: -128 is not used
+
+
+def quantize(net: Net, recipe: Recipe) -> None:
+    """Change a network that was just built and not yet saved.
+
+    Raises:
+        ExportError: the recipe is of another network.
+    """
+    nodes: dict[str, ir.Node] = {}
+    for name, how in recipe.nodes.items():
+        node = net.node(name)
+        if node is None or node.op_type not in ("MatMul", "Conv"):
+            raise ExportError(f"the recipe names {name}, which this network does not have")
+        weight = _Weight(net, node)
+        if how.smoothing is not None and len(how.smoothing) != weight.channels:
+            raise ExportError(f"the recipe of {name} is of another network: its channels differ")
+        nodes[name] = node
+        if how.bias is not None:
+            _correct(net, node, np.array(how.bias))
+    for name, how in recipe.nodes.items():
+        if how.smoothing is not None:
+            weight = _Weight(net, nodes[name])
+            factors = how.factors(weight.channels)
+            weight.scale_inputs(factors)
+            if how.fold:
+                _fold(net, nodes[name], factors)
+    # Last: what was folded into a product's weights and bias is rounded with them.
+    for name, how in recipe.nodes.items():
+        _quantize_node(net, nodes[name], how)
+
+
+class _Weight:
+    """A product's weight as a matrix (inputs, outputs), whatever its layout."""
+
+    def __init__(self, net: Net, node: ir.Node) -> None:
+        value = node.inputs[1]
+        assert value is not None
+        self._net, self._value, self._convolves = net, value, node.op_type == "Conv"
+        self.array = net.read(value).astype(np.float64)
+
+    @property
+    def channels(self) -> int:
+        """Of the input; a grouped convolution, which would have fewer, is never quantised."""
+        return int(self.array.shape[1 if self._convolves else 0])
+
+    @property
+    def output_axis(self) -> int:
+        return 0 if self._convolves else 1
+
+    def scale_inputs(self, factors: NDArray[np.float64]) -> None:
+        """Each input channel's weights multiplied by its factor."""
+        shape = (1, -1, 1, 1) if self._convolves else (-1, 1)
+        self._net.write(self._value, (self.array * factors.reshape(shape)).astype(np.float32))
+
+    def rounded(self) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+        """The weight in int8 and the scale of each output."""
+        axes = tuple(i for i in range(self.array.ndim) if i != self.output_axis)
+        scale = (np.abs(self.array).max(axis=axes) / _LARGEST).astype(np.float32)
+        scale = np.where(scale > 0, scale, np.float32(1.0))  # an output that is always 0
+        shape = [1] * self.array.ndim
+        shape[self.output_axis] = -1
+        whole = np.rint(self.array / scale.reshape(shape))
+        return np.clip(whole, -_LARGEST, _LARGEST).astype(np.int8), scale
+
+
+def _fold(net: Net, node: ir.Node, factors: NDArray[np.float64]) -> None:
+    """Divide the product's input channels where they are made, exactly."""
+    source = _source(node)
+    if source.op_type == "LayerNormalization":
+        for value in source.inputs[1:3]:
+            assert value is not None
+            net.write(value, (net.read(value) / factors).astype(np.float32))
+        return
+    # The projection of an attention: its inputs are sums of values, the last third of qkv.
+    qkv = _values_of_attention(source)
+    if qkv is None or len(factors) * 3 != _Weight(net, qkv).array.shape[1]:
+        raise ExportError(f"{node.name} has nothing before it that its smoothing can go into")
+    division = np.concatenate([np.ones(2 * len(factors)), factors])
+    for value in (qkv.inputs[1], _bias_of(qkv)):
+        assert value is not None
+        net.write(value, (net.read(value) / division).astype(np.float32))
+
+
+def _quantize_node(net: Net, node: ir.Node, how: Quantized) -> None:
+    weight = _Weight(net, node)
+    whole, scale = weight.rounded()
+    source, old_weight = node.inputs[0], node.inputs[1]
+    assert source is not None
+    assert old_weight is not None
+    scope = (node.name or "").rpartition("/")[0]
+    with net.scope(scope), net.before(node):
+        if how.smoothing is not None and not how.fold:
+            shape = (1, -1, 1, 1) if node.op_type == "Conv" else (-1,)
+            inverse = (1.0 / how.factors(weight.channels)).astype(np.float32).reshape(shape)
+            source = net.mul(source, net.constant("smoothing", inverse))
+        of_input = (
+            net.constant("input_scale", np.array(how.scale, np.float32)),
+            net.constant("input_zero", np.array(how.zero, np.uint8)),
+        )
+        source = net.op("DequantizeLinear", net.op("QuantizeLinear", source, *of_input), *of_input)
+        quantized = net.op(
+            "DequantizeLinear",
+            net.constant("weight_int8", whole),
+            net.constant("weight_scale", scale),
+            axis=weight.output_axis,
+        )
+    node.replace_input_with(0, source)
+    node.replace_input_with(1, quantized)
+    net.forget(old_weight)
+
+
+def _correct(net: Net, node: ir.Node, bias: NDArray[np.float64]) -> None:
+    """Add the mean error of the rounding to the product's bias, or give it one."""
+    if node.op_type == "Conv" and (len(node.inputs) < 3 or node.inputs[2] is None):
+        with net.scope((node.name or "").rpartition("/")[0]):
+            value = net.constant("bias_correction", bias.astype(np.float32))
+        node.resize_inputs(3)
+        node.replace_input_with(2, value)
+        return
+    found = node.inputs[2] if node.op_type == "Conv" else _bias_of(node)
+    assert found is not None
+    net.write(found, (net.read(found) + bias).astype(np.float32))
+
+
+def _source(node: ir.Node) -> ir.Node:
+    """What makes a product's input, past everything that only moves values."""
+    value = node.inputs[0]
+    while value is not None and (maker := value.producer()) is not None:
+        if maker.op_type not in ("Transpose", "Reshape"):
+            return maker
+        value = maker.inputs[0]
+    raise ExportError(f"{node.name} takes the graph's own input: its smoothing has no place")
+
+
+def _values_of_attention(node: ir.Node) -> ir.Node | None:
+    """The product that makes queries, keys and values, of the one that sums the values."""
+    value = node.inputs[1] if node.op_type == "MatMul" else None
+    while value is not None and (maker := value.producer()) is not None:
+        if maker.op_type == "MatMul":
+            return maker
+        value = maker.inputs[0]
+    return None
+
+
+def _bias_of(node: ir.Node) -> ir.Value | None:
+    """The constant that is added to a product."""
+    (use,) = node.outputs[0].uses()
+    return use.node.inputs[1] if use.node.op_type == "Add" else None
