@@ -72,7 +72,8 @@ def test_the_automatic_masks() -> None:
 
 def test_the_models_that_were_measured_are_those_with_a_passport() -> None:
     assert set(MEASURED) <= set(MODELS)
-    assert {file.name for file in PASSPORTS.glob("*.json")} == {f"{m}.fp32.json" for m in MEASURED}
+    names = {f"{model}.fp32.json" for model in MEASURED} | {"lite-medsam.int8.json"}
+    assert {file.name for file in PASSPORTS.glob("*.json")} == names
 
 
 @pytest.mark.parametrize("model", MEASURED)
@@ -82,6 +83,18 @@ def test_the_passport_is_the_parity_report(model: str) -> None:
     assert passport["graphs"] == report["graphs"]
     assert passport["mask_iou"] == report["mask_iou"]
     assert report["failures"] == []
+
+
+def test_the_int8_table() -> None:
+    for model in MEASURED:
+        report = results(f"int8-{model}.json")
+        iou, boxes = report["mask_iou"], report["by_prompt"]["box"]
+        row = " | ".join(
+            f"{f['n']} | {f['mean']:.3f} | {f['p5']:.3f} | {f['worst']:.3f}" for f in (iou, boxes)
+        )
+        assert f"| `{model}` | {report['pictures']['n']} | {row} |" in PERFORMANCE
+        shipped = (PASSPORTS / f"{model}.int8.json").exists()
+        assert shipped == (not report["failures"]), "what fails the gate does not ship"
 
 
 @pytest.mark.parametrize("model", MEASURED)

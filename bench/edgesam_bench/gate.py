@@ -23,6 +23,9 @@ class Gate:
         p5: lowest 5th percentile of their IoU.
         worst: lowest IoU of any of them.
         tiny_pixels: most pixels by which a tiny or empty mask may differ.
+        pictures: fewest that say anything.
+        prompts: fewest, likewise.
+        modalities: fewest, likewise.
     """
 
     embedding_error: float = 1e-4
@@ -30,12 +33,23 @@ class Gate:
     p5: float = 0.9995
     worst: float = 0.995
     tiny_pixels: int = 16
+    pictures: int = 1
+    prompts: int = 1
+    modalities: int = 1
 
     def failures(self, comparison: Comparison) -> list[str]:
         """One line for each threshold that does not hold; a figure that is no number holds none."""
         found: list[str] = []
         if not comparison.pictures or not comparison.masks:
             return ["nothing was compared"]
+        counts = {
+            "pictures": len(comparison.pictures),
+            "prompts": len({mask.case for mask in comparison.masks}),
+            "modalities": len({picture.modality for picture in comparison.pictures}),
+        }
+        for name, count in counts.items():
+            if count < getattr(self, name):
+                found.append(f"too few {name}: {count} < {getattr(self, name)}")
         error = max(comparison.pictures, key=lambda p: _badness(p.embedding_error))
         if not error.embedding_error <= self.embedding_error:
             found.append(
@@ -60,7 +74,16 @@ class Gate:
 
 # Of a variant whose numbers are meant to differ. Tiny masks and single ones may, too: what counts
 # is that a person who corrects masks has hardly more to correct.
-LOW_PRECISION = Gate(embedding_error=1.0, mean=0.98, p5=0.93, worst=0.0, tiny_pixels=1 << 20)
+LOW_PRECISION = Gate(
+    embedding_error=1.0,
+    mean=0.98,
+    p5=0.93,
+    worst=0.0,
+    tiny_pixels=1 << 20,
+    pictures=30,
+    prompts=60,
+    modalities=4,
+)
 
 
 def _badness(error: float) -> float:

@@ -84,6 +84,7 @@ class Parrot:
     """Answers what the reference has, after an optional change."""
 
     engine = "parrot:cpu"
+    variant = "fp32"
 
     def __init__(self, worse: bool = False) -> None:
         self.worse = worse
@@ -196,6 +197,22 @@ def test_quick_takes_the_quick_pictures(folder: Path, monkeypatch: pytest.Monkey
     out = folder / "out.json"
     assert parity.main(arguments(folder, "--quick", "--out", str(out))) == 0
     assert json.loads(out.read_text("utf-8"))["pictures"]["n"] == 1
+
+
+def test_pictures_that_a_recipe_was_learned_from_are_left_out(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    use(monkeypatch, Parrot())
+    all_of_them = read_reference(folder).pictures
+    recipe, out = folder / "recipe.json", folder / "out.json"
+    recipe.write_text(json.dumps({"images": [all_of_them[0].sha256]}))
+    held_out = ("--held-out", str(recipe))
+    assert parity.main(arguments(folder, *held_out, "--out", str(out))) == 0
+    found = json.loads(out.read_text("utf-8"))["pictures"]["sha256"]
+    assert found == [picture.sha256 for picture in all_of_them[1:]]
+    recipe.write_text("{}")
+    assert parity.main(arguments(folder, *held_out)) == 1
+    assert "does not say what it was learned from" in capsys.readouterr().err
 
 
 def test_a_quick_passport_is_refused(folder: Path) -> None:

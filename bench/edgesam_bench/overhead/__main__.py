@@ -21,6 +21,7 @@ from edgesam import machine
 from edgesam.bundle import find_bundle
 from edgesam.commands import GATE
 from edgesam.errors import ParityError
+from edgesam.manifest import ROLES
 from edgesam_bench.overhead import task
 from edgesam_bench.phantoms import draw
 from edgesam_bench.results import write_results
@@ -59,9 +60,8 @@ def main() -> int:
 def _compare(model: str, picture: Path, rounds: int) -> dict[str, Any]:
     bundle = find_bundle(model)
     _, variant = bundle.variant("auto")
-    encoder = bundle.verified(variant.image_encoder)
-    decoder = bundle.verified(variant.mask_decoder)
-    bare = [str(HERE / "bare.py"), str(picture), str(encoder), str(decoder), model]
+    graphs = [str(bundle.verified(variant.graph(role))) for role in ROLES]
+    bare = [str(HERE / "bare.py"), str(picture), *graphs, model]
     ours = [str(HERE / "embedded.py"), str(picture), str(bundle.path)]
     runs: dict[str, list[dict[str, Any]]] = {"bare": [], "edgesam": []}
     _run(bare), _run(ours)  # warms the page cache for both
