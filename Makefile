@@ -131,7 +131,7 @@ golden: $(VENV)/.run $(REFERENCE_VENV)/.reference
 	$(REFERENCE_BIN)/python bench/reference/make_kernel_golden.py --out tests/golden
 
 accuracy: $(VENV)/.run
-	$(BIN)/python -m edgesam_bench.accuracy --table docs/accuracy.md --out bench/results/accuracy.json
+	$(BIN)/python -m edgesam_bench.accuracy --models $(MODELS) --table docs/accuracy.md --out bench/results/accuracy.json
 
 bench: $(VENV)/.run
 	$(BIN)/python -m edgesam_bench.overhead --out bench/results/overhead.json
