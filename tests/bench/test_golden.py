@@ -38,7 +38,8 @@ def golden(request: pytest.FixtureRequest) -> Golden:
 def test_there_is_one_for_every_model_with_a_passport() -> None:
     shipped = {entry.name for entry in resources.files(passports).iterdir()}
     models = [read_golden(file).model for file in FILES]
-    assert {f"{model}.fp32.json" for model in models} == {s for s in shipped if s.endswith("json")}
+    of_fp32 = {name for name in shipped if name.endswith(".fp32.json")}
+    assert {f"{model}.fp32.json" for model in models} == of_fp32
     assert len(models) == len(set(models)) >= 2
 
 

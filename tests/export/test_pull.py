@@ -57,9 +57,10 @@ class Exporter:
         model: str | None = None,
         arch: str | None = None,
         profile: str | None = None,
+        variants: list[str] | None = None,
         progress: Callable[[str], None] = lambda _: None,
     ) -> Bundle:
-        self.asked.append({"model": model, "arch": arch, "profile": profile})
+        self.asked.append({"model": model, "arch": arch, "profile": profile, "variants": variants})
         progress("writing graphs")
         if self.error is not None:
             raise self.error
@@ -112,7 +113,9 @@ class TestPull:
         assert f"ready: {bundle_path('tiny')}" in shown.out
         assert "writing graphs" in shown.err
         assert open_bundle(bundle_path("tiny")).manifest.model == "tiny"
-        assert exporter.asked == [{"model": "tiny", "arch": None, "profile": None}]
+        assert exporter.asked == [
+            {"model": "tiny", "arch": None, "profile": None, "variants": None}
+        ]
 
     def test_what_is_there_and_whole_is_not_done_again(
         self, checkpoint: Path, exporter: Exporter, capsys: Capture
@@ -227,9 +230,11 @@ class TestExport:
     ) -> None:
         file, out = tmp_path / "mine.pth", tmp_path / "mine"
         file.write_bytes(BODY)
-        wishes = ["--arch", "tiny-vit", "--profile", "sam"]
+        wishes = ["--arch", "tiny-vit", "--profile", "sam", "--variant", "int8"]
         assert main(["export", str(file), "-o", str(out), *wishes]) == 0
-        assert exporter.asked == [{"model": None, "arch": "tiny-vit", "profile": "sam"}]
+        assert exporter.asked == [
+            {"model": None, "arch": "tiny-vit", "profile": "sam", "variants": ["int8"]}
+        ]
         assert capsys.readouterr().out == f"ready: {out} (fp32)\n"
         assert open_bundle(out).manifest.model == "mine.pth"
 
@@ -237,7 +242,9 @@ class TestExport:
         self, checkpoint: Path, tmp_path: Path, exporter: Exporter, capsys: Capture
     ) -> None:
         assert main(["export", "tiny", "-o", str(tmp_path / "mine")]) == 0
-        assert exporter.asked == [{"model": "tiny", "arch": None, "profile": None}]
+        assert exporter.asked == [
+            {"model": "tiny", "arch": None, "profile": None, "variants": None}
+        ]
         assert "CC-BY-4.0" in capsys.readouterr().out
 
     def test_json(self, checkpoint: Path, tmp_path: Path, capsys: Capture) -> None:
