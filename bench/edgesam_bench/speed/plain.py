@@ -124,8 +124,9 @@ def _onnxruntime(
 
 
 def _openvino(folder: Path, threads: int | None, f32: bool) -> tuple[list[Graph], dict[str, Any]]:
-    import openvino
+    from edgesam.engines.openvino_graph import import_openvino
 
+    openvino = import_openvino()  # without its telemetry
     core = openvino.Core()
     options: dict[str, Any] = {"INFERENCE_PRECISION_HINT": "f32"} if f32 else {}
     if threads is not None:
