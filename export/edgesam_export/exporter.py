@@ -18,9 +18,10 @@ from edgesam.manifest import BundleFile, Manifest, Role, Variant
 from edgesam.models import MODELS, PROFILES, ModelSpec, Profile
 from edgesam_bench.passports import shipped_passport
 from edgesam_export import BUILDER
-from edgesam_export.architecture import build, recognise
+from edgesam_export.architecture import ARCHITECTURES, build, recognise
 from edgesam_export.checkpoint import read_checkpoint
 from edgesam_export.graphs.net import Net
+from edgesam_export.graphs.weights import Weights
 from edgesam_export.quantization.qdq import quantize
 from edgesam_export.quantization.recipe import Recipe, shipped_recipe
 from edgesam_export.verify import verify_graph
@@ -74,8 +75,8 @@ def export_bundle(
             written = {"fp32": _write_variant(nets, scratch, files, progress)}
             recipe = _recipe(sha256, variants, checkpoint.name)
             if recipe is not None:
-                again = build(name, found, weights, weights.shapes, checkpoint.name)
-                encoder = again["image_encoder"]
+                # Anew, and it alone: a network that was saved cannot be changed any more.
+                encoder = ARCHITECTURES[name].build(found, Weights(weights, weights.shapes))
                 quantize(encoder, recipe)
                 int8 = _write_int8(encoder, written["fp32"], scratch, files, progress)
                 if variants is not None or int8.passport is not None:

@@ -105,8 +105,7 @@ def _quantize_node(net: Net, node: ir.Node, how: Quantized) -> None:
     source, old_weight = node.inputs[0], node.inputs[1]
     assert source is not None
     assert old_weight is not None
-    scope = (node.name or "").rpartition("/")[0]
-    with net.scope(scope), net.before(node):
+    with net.scope(_module(node)), net.before(node):
         if how.smoothing is not None and not how.fold:
             shape = (1, -1, 1, 1) if node.op_type == "Conv" else (-1,)
             inverse = (1.0 / how.factors(weight.channels)).astype(np.float32).reshape(shape)
@@ -130,7 +129,7 @@ def _quantize_node(net: Net, node: ir.Node, how: Quantized) -> None:
 def _correct(net: Net, node: ir.Node, bias: NDArray[np.float64]) -> None:
     """Add the mean error of the rounding to the product's bias, or give it one."""
     if node.op_type == "Conv" and (len(node.inputs) < 3 or node.inputs[2] is None):
-        with net.scope((node.name or "").rpartition("/")[0]):
+        with net.scope(_module(node)):
             value = net.constant("bias_correction", bias.astype(np.float32))
         node.resize_inputs(3)
         node.replace_input_with(2, value)
@@ -138,6 +137,11 @@ def _correct(net: Net, node: ir.Node, bias: NDArray[np.float64]) -> None:
     found = node.inputs[2] if node.op_type == "Conv" else _bias_of(node)
     assert found is not None
     net.write(found, (net.read(found) + bias).astype(np.float32))
+
+
+def _module(node: ir.Node) -> str:
+    """The checkpoint's module that a product belongs to."""
+    return (node.name or "").rpartition("/")[0]
 
 
 def _source(node: ir.Node) -> ir.Node:
