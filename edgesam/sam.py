@@ -16,7 +16,7 @@ from edgesam.bundle import Bundle
 from edgesam.calls import in_calls
 from edgesam.cine import Cine
 from edgesam.embedding import Embedding
-from edgesam.engines import Prompts, Session
+from edgesam.engines import MaskPrompts, Prompts, Session
 from edgesam.errors import PromptError
 from edgesam.fit import Fit
 from edgesam.image import Image
@@ -201,9 +201,7 @@ class Sam:
             mapping: how its pixels became grey levels, in words.
             place: what is known of the pixels' size and place.
         """
-        low = self.manifest.low_resolution
-        nothing = np.zeros((1, 1, low, low), np.float32), np.zeros(1, np.float32)
-        side = self._open.image_side(array, *nothing)
+        side = self._open.image_side(array, MaskPrompts.none(self.manifest.low_resolution))
         return Embedding(array, side, fit, self._encoder, mapping, place)
 
     def decode(
@@ -225,8 +223,8 @@ class Sam:
         """
         self._check_embedding(embedding)
         side = embedding.side
-        if prompts.has_mask.any():
-            side = self._open.image_side(embedding.array, prompts.mask, prompts.has_mask)
+        if prompts.masks is not None:
+            side = self._open.image_side(embedding.array, prompts.masks)
         return self._open.decode(side, prompts, tokens)
 
     def check(self, prompt: Prompt, height: int, width: int) -> None:

@@ -6,10 +6,10 @@ import logging
 
 from edgesam.engines.openvino import OpenVino
 from edgesam.engines.ort import OnnxRuntime
-from edgesam.engines.protocol import Engine, Graphs, Prompts, Session
+from edgesam.engines.protocol import Engine, Graphs, MaskPrompts, Prompts, Session
 from edgesam.errors import EngineUnavailable
 
-__all__ = ["ENGINES", "Engine", "Graphs", "Prompts", "Session", "choose"]
+__all__ = ["ENGINES", "Engine", "Graphs", "MaskPrompts", "Prompts", "Session", "choose"]
 
 logger = logging.getLogger("edgesam")
 

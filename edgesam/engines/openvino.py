@@ -17,7 +17,7 @@ from edgesam.engines.openvino_graph import (
     import_openvino,
     line_of,
 )
-from edgesam.engines.protocol import Graphs, Prompts
+from edgesam.engines.protocol import Graphs, MaskPrompts, Prompts
 from edgesam.errors import EngineUnavailable, PrecisionMismatch
 from edgesam.machine import instruction_sets
 
@@ -133,13 +133,12 @@ class OpenVinoSession:
     def encode(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
         return self._encoder.run({"image": image}, ["image_embeddings"])[0]
 
-    def image_side(
-        self,
-        embedding: NDArray[np.float32],
-        mask: NDArray[np.float32],
-        has_mask: NDArray[np.float32],
-    ) -> ImageSide:
-        inputs = {"image_embeddings": embedding, "mask_input": mask, "has_mask_input": has_mask}
+    def image_side(self, embedding: NDArray[np.float32], masks: MaskPrompts) -> ImageSide:
+        inputs = {
+            "image_embeddings": embedding,
+            "mask_input": masks.logits,
+            "has_mask_input": masks.given,
+        }
         return self._image_side.run(inputs, self._side_names)
 
     def decode(

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgesam.embedding import ImageSide
-from edgesam.engines.protocol import Graphs, Prompts
+from edgesam.engines.protocol import Graphs, MaskPrompts, Prompts
 from edgesam.errors import BundleError, EngineUnavailable, OutOfMemory, PrecisionMismatch
 from edgesam.machine import instruction_sets
 
@@ -169,13 +169,12 @@ class OrtSession:
         result: NDArray[np.float32] = _run(self._encoder, ["image_embeddings"], {"image": image})[0]
         return result
 
-    def image_side(
-        self,
-        embedding: NDArray[np.float32],
-        mask: NDArray[np.float32],
-        has_mask: NDArray[np.float32],
-    ) -> ImageSide:
-        inputs = {"image_embeddings": embedding, "mask_input": mask, "has_mask_input": has_mask}
+    def image_side(self, embedding: NDArray[np.float32], masks: MaskPrompts) -> ImageSide:
+        inputs = {
+            "image_embeddings": embedding,
+            "mask_input": masks.logits,
+            "has_mask_input": masks.given,
+        }
         return tuple(_run(self._image_side, self._side_names, inputs))
 
     def decode(

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from edgesam import BundleError, EngineUnavailable, PrecisionMismatch, engines
 from edgesam.bundle import Bundle, open_bundle
-from edgesam.engines import ENGINES, Graphs, Prompts, Session, choose, ort
+from edgesam.engines import ENGINES, Graphs, MaskPrompts, Prompts, Session, choose, ort
 from edgesam.engines.fake import FakeEngine
 from edgesam.engines.ort import OnnxRuntime
 from edgesam.manifest import ROLES
@@ -99,11 +99,10 @@ class TestOnnxRuntime:
         assert session.description == "onnxruntime:cpu"
         embedding = session.encode(noise(1, 3, 256, 256).astype(np.float32) / 255)
         assert (embedding.shape, embedding.dtype) == ((1, 256, 64, 64), np.float32)
-        mask, has_mask = np.zeros((1, 1, 256, 256), np.float32), np.zeros(1, np.float32)
-        side = session.image_side(embedding, mask, has_mask)
+        side = session.image_side(embedding, MaskPrompts.none(256))
         assert [array.shape[0] for array in side] == [1, 1, 1, 1]
         points = np.ones((2, 3, 2), np.float32), np.ones((2, 3), np.int32)
-        logits, iou = session.decode(side, Prompts(*points, mask, has_mask), (0, 2))
+        logits, iou = session.decode(side, Prompts(*points), (0, 2))
         assert (logits.shape, iou.shape) == ((2, 2, 256, 256), (2, 4))
         assert logits.dtype == iou.dtype == np.float32
         session.close()

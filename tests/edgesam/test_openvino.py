@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 import edgesam
 from edgesam import BundleError, EdgeSamError, EngineUnavailable, PrecisionMismatch
 from edgesam.bundle import open_bundle
-from edgesam.engines import ENGINES, Graphs, Prompts, Session, blobs
+from edgesam.engines import ENGINES, Graphs, MaskPrompts, Prompts, Session, blobs
 from edgesam.engines import openvino as engine_module
 from edgesam.engines.openvino import OpenVino
 from edgesam.engines.openvino_graph import OpenVinoGraph, import_openvino
@@ -58,8 +58,10 @@ def prompts_of(count: int, points: int, masks: int = 1, seed: int = 0) -> Prompt
     return Prompts(
         (draw.random((count, points, 2)) * 256).astype(np.float32),
         draw.integers(0, 4, (count, points)).astype(np.int32),
-        draw.standard_normal((masks, 1, 256, 256)).astype(np.float32),
-        np.ones(masks, np.float32),
+        MaskPrompts(
+            draw.standard_normal((masks, 1, 256, 256)).astype(np.float32),
+            np.ones(masks, np.float32),
+        ),
     )
 
 
@@ -165,9 +167,7 @@ class TestRunning:
             (1, 2, 1, [0]),
         ]:
             prompts = prompts_of(count, points, masks)
-            sides = [
-                one.image_side(wanted, prompts.mask, prompts.has_mask) for one in (session, other)
-            ]
+            sides = [one.image_side(wanted, prompts.masks) for one in (session, other)]
             for a, b in zip(*sides, strict=True):
                 assert a.shape == b.shape
                 assert relative_l2(b, a) < 1e-4
@@ -213,9 +213,9 @@ class TestRunning:
         session = opened(Graphs(encoder, side, decoder))
         one = np.ones(1, np.float32)
         np.testing.assert_array_equal(session.encode(3 * one), -3 * one)
-        sides = session.image_side(5 * one, 2 * one, one)
+        sides = session.image_side(5 * one, MaskPrompts(2 * one, one))
         np.testing.assert_array_equal(sides, [8 * one, 7 * one])
-        prompts = Prompts(0 * one, np.zeros(1, np.int32), one, one)
+        prompts = Prompts(0 * one, np.zeros(1, np.int32))
         logits, iou = session.decode(sides, prompts, [0])
         np.testing.assert_allclose((logits, iou), (7 / 8 * one, -one))
 
@@ -230,14 +230,14 @@ class TestRunning:
         np.testing.assert_array_equal(picture, before)
 
         prompts = prompts_of(1, 2)
-        sides = session.image_side(embedding, prompts.mask, prompts.has_mask)
+        sides = session.image_side(embedding, prompts.masks)
         kept = [array.copy() for array in sides]
         for array in sides:
             array.setflags(write=False)
         results = [session.decode(sides, prompts_of(1, 2, seed=i), [0]) for i in range(12)]
         copies = [(logits.copy(), iou.copy()) for logits, iou in results]
         session.decode(sides, prompts_of(3, 4), [0, 1])
-        session.image_side(-embedding, prompts.mask, prompts.has_mask)
+        session.image_side(-embedding, prompts.masks)
         for mine, copy in zip(sides, kept, strict=True):
             np.testing.assert_array_equal(mine, copy)
         for i, (result, copy) in enumerate(zip(results, copies, strict=True)):
@@ -255,7 +255,7 @@ class TestRunning:
         def work(i: int) -> list[NDArray[np.float32]]:
             count, points, tokens = shapes[i % len(shapes)]
             prompts = prompts_of(count, points, seed=i)
-            sides = session.image_side(embedding, prompts.mask, prompts.has_mask)
+            sides = session.image_side(embedding, prompts.masks)
             return [*sides, *session.decode(sides, prompts, tokens)]
 
         alone = [work(i) for i in range(6)]
@@ -463,7 +463,7 @@ class TestBlobs:
         embedding = np.random.default_rng(1).standard_normal((1, 256, 64, 64)).astype(np.float32)
         session = opened(graphs, precision)
         session._side_names = ["keys", "layer0_k", "layer0_v", "layer0_q"]
-        return list(session.image_side(embedding, prompts.mask, prompts.has_mask))
+        return list(session.image_side(embedding, prompts.masks))
 
     def test_the_second_start_compiles_nothing(
         self, lite_bundle: Path, picture: NDArray[np.float32], monkeypatch: pytest.MonkeyPatch
@@ -612,16 +612,15 @@ import resource, sys
 from pathlib import Path
 import numpy as np
 from edgesam import OutOfMemory
-from edgesam.engines import ENGINES, Graphs, Prompts
+from edgesam.engines import ENGINES, Graphs, MaskPrompts, Prompts
 
 graphs = Graphs(*map(Path, sys.argv[1:]))
 session = ENGINES["openvino"].open(graphs, precision="fp32", device="cpu", threads=1)
-nothing = np.zeros((1, 1, 256, 256), np.float32), np.zeros(1, np.float32)
-side = session.image_side(np.ones((1, 256, 64, 64), np.float32), *nothing)
+side = session.image_side(np.ones((1, 256, 64, 64), np.float32), MaskPrompts.none(256))
 
 def decode(count):
     coords, labels = np.ones((count, 2, 2), np.float32), np.ones((count, 2), np.int32)
-    return session.decode(side, Prompts(coords, labels, *nothing), [0])[0]
+    return session.decode(side, Prompts(coords, labels), [0])[0]
 
 before = decode(1)
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
