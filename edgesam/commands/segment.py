@@ -17,14 +17,14 @@ from edgesam.models import DEFAULT_MODEL, MODELS, MOST_THREADS
 if TYPE_CHECKING:
     from edgesam.image import Image
     from edgesam.levels import Levels
-    from edgesam.postprocess import Select
     from edgesam.prompt import Prompt
     from edgesam.sam import Sam
+    from edgesam.selection import Select
 
 NAME = "segment"
 HELP = "segment objects in a picture from boxes or points, or everything in it"
 
-_SELECTIONS = ("single", "best", "stability", "0", "1", "2")  # of edgesam.postprocess, in words
+_SELECTIONS = ("single", "best", "stability", "0", "1", "2")  # of edgesam.selection, in words
 _POINTS_PER_SIDE = 32  # segment-anything's default
 _MOST_POINTS_PER_SIDE = 256
 

@@ -14,8 +14,9 @@ from edgesam.calls import PROMPTS_PER_CALL
 from edgesam.compat.logits import picture_logits
 from edgesam.embedding import Embedding
 from edgesam.engines import MaskPrompts, Prompts
-from edgesam.postprocess import ALTERNATIVES, picture_mask
+from edgesam.postprocess import picture_mask
 from edgesam.sam import Sam
+from edgesam.selection import ALTERNATIVES
 
 Answer = tuple[NDArray[Any], NDArray[np.float32], NDArray[np.float32]]
 

@@ -40,7 +40,7 @@ from edgesam.engines.fake import FakeEngine, FakeSession
 from edgesam.home import bundle_path
 from edgesam.manifest import ROLES, SCHEMA, BundleFile, Manifest
 from edgesam.models import MEDSAM
-from edgesam.postprocess import Select
+from edgesam.selection import Select
 
 Make = Callable[..., Bundle]
 Noise = Callable[..., NDArray[np.uint8]]
