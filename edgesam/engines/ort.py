@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from edgesam.embedding import ImageSide
 from edgesam.engines.protocol import Graphs, MaskPrompts, Prompts
 from edgesam.errors import BundleError, EngineUnavailable, OutOfMemory, PrecisionMismatch
-from edgesam.machine import instruction_sets
+from edgesam.machine import byte_products
 
 logger = logging.getLogger("edgesam")
 
@@ -25,8 +25,6 @@ _PROVIDERS: dict[str, list[tuple[str, dict[str, str]]]] = {
     "cuda": [("CUDAExecutionProvider", {"use_tf32": "0"}), ("CPUExecutionProvider", {})],
 }
 _ELEMENT_TYPE = {"fp32": "tensor(float)", "int8": "tensor(float)"}
-# Without them products of bytes are summed in 16 bits, which overflow, and wrong masks come out.
-_BYTE_PRODUCTS = {"avx_vnni", "avx512_vnni", "amx_int8", "asimddp", "i8mm"}
 
 
 class OnnxRuntime:
@@ -55,7 +53,7 @@ class OnnxRuntime:
         return tuple(device for device, chain in _PROVIDERS.items() if chain[0][0] in offered)
 
     def precisions(self, device: str) -> tuple[str, ...]:
-        return ("int8", "fp32") if device != "cuda" and _multiplies_bytes() else ("fp32",)
+        return ("int8", "fp32") if device != "cuda" and byte_products() else ("fp32",)
 
     def open(
         self,
@@ -80,19 +78,15 @@ class OnnxRuntime:
                 f"engine 'onnxruntime' has no device {device!r} here; it has: "
                 f"{', '.join(devices)}{hint}"
             )
-        if precision == "int8" and not _multiplies_bytes():
+        if precision == "int8" and byte_products() is None:
             logger.warning(
-                "this processor does not multiply bytes exactly (VNNI): onnxruntime computes the "
-                "int8 variant in float32, with the same masks and no faster"
+                "this processor is not known to multiply bytes exactly (VNNI): onnxruntime "
+                "computes the int8 variant in float32, with the same masks and no faster"
             )
         paths = graphs.image_encoder, graphs.image_side, graphs.mask_decoder
         return OrtSession(
             *(_load(path, precision, device, threads) for path in paths), device=device
         )
-
-
-def _multiplies_bytes() -> bool:
-    return bool(_BYTE_PRODUCTS & set(instruction_sets()))
 
 
 def _load(path: Path, precision: str, device: str, threads: int | None) -> Any:
@@ -106,7 +100,7 @@ def _load(path: Path, precision: str, device: str, threads: int | None) -> Any:
     # Each session has threads of its own that spin for a while when a run has ended, and so take
     # the cores from the next session's run: a click took twice as long (docs/performance.md).
     options.add_session_config_entry("session.force_spinning_stop", "1")
-    if precision == "int8" and not _multiplies_bytes():
+    if precision == "int8" and byte_products() is None:
         options.add_session_config_entry("session.disable_quant_qdq", "1")
     if threads is not None:
         options.intra_op_num_threads = threads

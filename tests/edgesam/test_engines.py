@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgesam import BundleError, EngineUnavailable, PrecisionMismatch, engines
+from edgesam import BundleError, EngineUnavailable, PrecisionMismatch, engines, machine
 from edgesam.bundle import Bundle, open_bundle
-from edgesam.engines import ENGINES, Graphs, MaskPrompts, Prompts, Session, choose, ort
+from edgesam.engines import ENGINES, Graphs, MaskPrompts, Prompts, Session, choose
 from edgesam.engines.fake import FakeEngine
 from edgesam.engines.ort import OnnxRuntime
 from edgesam.manifest import ROLES
@@ -191,16 +191,18 @@ class TestOnnxRuntime:
         caplog: pytest.LogCaptureFixture,
     ) -> None:
         """Without VNNI the same masks come of float32 products, which is said."""
-        monkeypatch.setattr(ort, "instruction_sets", lambda: ("avx2",))
+        monkeypatch.setattr(machine, "instruction_sets", lambda: ("avx2",))
         assert OnnxRuntime().precisions("cpu") == ("fp32",)
         open_ort(graphs_of(lite_bundle), precision="int8")
         assert "computes the int8 variant in float32" in caplog.text
         caplog.clear()
-        monkeypatch.setattr(ort, "instruction_sets", lambda: ("avx2", "avx512_vnni"))
+        monkeypatch.setattr(machine, "instruction_sets", lambda: ("avx2", "avx512_vnni"))
         assert OnnxRuntime().precisions("cpu") == ("int8", "fp32")
         assert OnnxRuntime().precisions("cuda") == ("fp32",)
         open_ort(graphs_of(lite_bundle), precision="int8")
         assert caplog.text == ""
+        monkeypatch.setattr(machine, "instruction_sets", lambda: ("asimd", "asimddp"))
+        assert OnnxRuntime().precisions("cpu") == ("int8", "fp32")
 
     def test_a_graph_of_another_precision(self, lite_bundle: Path, tmp_path: Path) -> None:
         import onnx

@@ -20,7 +20,7 @@ import pytest
 from numpy.typing import NDArray
 
 import edgesam
-from edgesam import BundleError, EdgeSamError, EngineUnavailable, PrecisionMismatch
+from edgesam import BundleError, EdgeSamError, EngineUnavailable, PrecisionMismatch, machine
 from edgesam.bundle import open_bundle
 from edgesam.engines import ENGINES, Graphs, MaskPrompts, Prompts, Session, blobs
 from edgesam.engines import openvino as engine_module
@@ -404,16 +404,29 @@ class TestPrecision:
     def test_8_bits_that_would_overflow(
         self, lite_bundle: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(engine_module, "instruction_sets", lambda: ("avx2",))
+        monkeypatch.setattr(machine, "instruction_sets", lambda: ("avx2",))
         with pytest.raises(PrecisionMismatch, match="overflow without VNNI") as raised:
             opened(graphs_of(lite_bundle), precision="int8")
         assert "\n" not in str(raised.value)
+        assert OpenVino().precisions("cpu") == ("fp32",)
+
+    def test_8_bits_where_nobody_tried_them(
+        self, lite_bundle: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(machine, "instruction_sets", lambda: ("asimd", "asimddp", "i8mm"))
+        assert OpenVino().precisions("cpu") == ("fp32",)
+        with pytest.raises(PrecisionMismatch, match="on ARM it was never tried"):
+            opened(graphs_of(lite_bundle), precision="int8")
+        monkeypatch.setattr(machine, "instruction_sets", lambda: ("avx512_vnni",))
+        monkeypatch.setattr(OpenVino, "devices", lambda _: ("cpu", "gpu"))
+        with pytest.raises(PrecisionMismatch, match="on a GPU it was never tried"):
+            opened(graphs_of(lite_bundle), precision="int8", device="gpu")
 
     def test_8_bits(
         self, lite_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """A Q/DQ graph computes in 8 bits, is refused as fp32, and others are as int8."""
-        monkeypatch.setattr(engine_module, "instruction_sets", lambda: ("avx512_vnni",))
+        monkeypatch.setattr(machine, "instruction_sets", lambda: ("avx512_vnni",))
         draw = np.random.default_rng(0)
         # 7 bits: with all 8, pairs of products overflow 16 bits on CPUs without VNNI.
         kernel = draw.integers(-63, 64, (16, 64, 3, 3)).astype(np.int8)
