@@ -7,6 +7,7 @@ import logging
 from edgesam.engines.openvino import OpenVino
 from edgesam.engines.ort import OnnxRuntime
 from edgesam.engines.protocol import Engine, Graphs, MaskPrompts, Prompts, Session
+from edgesam.engines.refusal import check_available
 from edgesam.errors import EngineUnavailable
 
 __all__ = ["ENGINES", "Engine", "Graphs", "MaskPrompts", "Prompts", "Session", "choose"]
@@ -26,8 +27,7 @@ def choose(name: str) -> Engine:
         if name not in ENGINES:
             known = ", ".join(ENGINES)
             raise EngineUnavailable(f"no engine is called {name!r}; known: {known}")
-        if (reason := ENGINES[name].available()) is not None:
-            raise EngineUnavailable(f"engine {name!r} is unavailable: {reason}")
+        check_available(ENGINES[name])
         return ENGINES[name]
     reasons = []
     for engine in ENGINES.values():

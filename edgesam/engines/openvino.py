@@ -19,7 +19,8 @@ from edgesam.engines.openvino_graph import (
     line_of,
 )
 from edgesam.engines.protocol import Graphs, MaskPrompts, Prompts
-from edgesam.errors import EngineUnavailable, PrecisionMismatch
+from edgesam.engines.refusal import device_for
+from edgesam.errors import PrecisionMismatch
 
 logger = logging.getLogger("edgesam")
 
@@ -66,17 +67,7 @@ class OpenVino:
         device: str,
         threads: int | None,
     ) -> OpenVinoSession:
-        if (reason := self.available()) is not None:
-            raise EngineUnavailable(f"engine 'openvino' is unavailable: {reason}")
-        if precision not in PRECISIONS:
-            runs = ", ".join(PRECISIONS)
-            raise PrecisionMismatch(f"engine 'openvino' does not run {precision}; it runs: {runs}")
-        device = "cpu" if device == "auto" else device
-        devices = self.devices()
-        if device not in devices:
-            raise EngineUnavailable(
-                f"engine 'openvino' has no device {device!r} here; it has: {', '.join(devices)}"
-            )
+        device = device_for(self, precision, device, runs=PRECISIONS)
         if precision == "int8" and precision not in self.precisions(device):
             raise PrecisionMismatch(
                 f"engine 'openvino' does not run int8 here: {_objection(device)}. "

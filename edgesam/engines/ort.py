@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from edgesam.embedding import ImageSide
 from edgesam.engines.protocol import Graphs, MaskPrompts, Prompts
+from edgesam.engines.refusal import device_for
 from edgesam.errors import BundleError, EngineUnavailable, OutOfMemory, PrecisionMismatch
 from edgesam.machine import byte_products
 
@@ -24,6 +25,7 @@ _PROVIDERS: dict[str, list[tuple[str, dict[str, str]]]] = {
     # TensorFloat-32 keeps 10 bits of mantissa: it would not be the fp32 that was asked for.
     "cuda": [("CUDAExecutionProvider", {"use_tf32": "0"}), ("CPUExecutionProvider", {})],
 }
+_HINTS = {"cuda": 'pip install "edgesam[gpu]"'}
 _ELEMENT_TYPE = {"fp32": "tensor(float)", "int8": "tensor(float)"}
 
 
@@ -63,21 +65,7 @@ class OnnxRuntime:
         device: str,
         threads: int | None,
     ) -> OrtSession:
-        if (reason := self.available()) is not None:
-            raise EngineUnavailable(f"engine 'onnxruntime' is unavailable: {reason}")
-        if precision not in _ELEMENT_TYPE:
-            runs = ", ".join(_ELEMENT_TYPE)
-            raise PrecisionMismatch(
-                f"engine 'onnxruntime' does not run {precision}; it runs: {runs}"
-            )
-        device = "cpu" if device == "auto" else device
-        devices = self.devices()
-        if device not in devices:
-            hint = '. Try: pip install "edgesam[gpu]"' if device == "cuda" else ""
-            raise EngineUnavailable(
-                f"engine 'onnxruntime' has no device {device!r} here; it has: "
-                f"{', '.join(devices)}{hint}"
-            )
+        device = device_for(self, precision, device, runs=_ELEMENT_TYPE, hints=_HINTS)
         if precision == "int8" and byte_products() is None:
             logger.warning(
                 "this processor is not known to multiply bytes exactly (VNNI): onnxruntime "

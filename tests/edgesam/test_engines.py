@@ -115,7 +115,10 @@ class TestOnnxRuntime:
     def test_a_device_that_is_not_here(self, lite_bundle: Path) -> None:
         if "cuda" in OnnxRuntime().devices():
             pytest.skip("this machine's onnxruntime offers CUDA")
-        with pytest.raises(EngineUnavailable, match="no device 'cuda' here; it has: cpu"):
+        with pytest.raises(
+            EngineUnavailable,
+            match=r"no device 'cuda' here; it has: cpu. Try: pip install .edgesam\[gpu\]",
+        ):
             open_ort(graphs_of(lite_bundle), device="cuda")
 
     def test_a_provider_that_is_dropped_silently(
