@@ -14,7 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from edgesam import BundleError, EngineUnavailable, PrecisionMismatch, engines, machine
-from edgesam.bundle import Bundle, open_bundle
+from edgesam.bundle import Bundle
 from edgesam.engines import ENGINES, Graphs, MaskPrompts, Prompts, Session, choose
 from edgesam.engines.fake import FakeEngine
 from edgesam.engines.ort import OnnxRuntime
@@ -22,6 +22,7 @@ from edgesam.manifest import ROLES
 
 Make = Callable[..., Bundle]
 Noise = Callable[..., NDArray[np.uint8]]
+WriteGraph = Callable[..., Path]
 
 
 @pytest.fixture
@@ -46,11 +47,6 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> None:
         return real(name, *args, **kwargs)
 
     monkeypatch.setattr(builtins, "__import__", fail)
-
-
-def graphs_of(bundle: Path) -> Graphs:
-    variant = open_bundle(bundle).variants["fp32"]
-    return Graphs(**{role: bundle / variant.graph(role).file for role in ROLES})
 
 
 def open_ort(graphs: Graphs, precision: str = "fp32", device: str = "auto") -> Session:
@@ -94,8 +90,8 @@ class TestChoosing:
 
 
 class TestOnnxRuntime:
-    def test_it_runs_the_graphs_it_is_given(self, lite_bundle: Path, noise: Noise) -> None:
-        session = open_ort(graphs_of(lite_bundle))
+    def test_it_runs_the_graphs_it_is_given(self, lite_graphs: Graphs, noise: Noise) -> None:
+        session = open_ort(lite_graphs)
         assert session.description == "onnxruntime:cpu"
         embedding = session.encode(noise(1, 3, 256, 256).astype(np.float32) / 255)
         assert (embedding.shape, embedding.dtype) == ((1, 256, 64, 64), np.float32)
@@ -108,21 +104,21 @@ class TestOnnxRuntime:
         session.close()
 
     @pytest.mark.parametrize("device", ["gpu", "CPU", "", "cuda:0"])
-    def test_an_unknown_device(self, lite_bundle: Path, device: str) -> None:
+    def test_an_unknown_device(self, lite_graphs: Graphs, device: str) -> None:
         with pytest.raises(EngineUnavailable, match=rf"no device '{device}' here; it has: .*cpu"):
-            open_ort(graphs_of(lite_bundle), device=device)
+            open_ort(lite_graphs, device=device)
 
-    def test_a_device_that_is_not_here(self, lite_bundle: Path) -> None:
+    def test_a_device_that_is_not_here(self, lite_graphs: Graphs) -> None:
         if "cuda" in OnnxRuntime().devices():
             pytest.skip("this machine's onnxruntime offers CUDA")
         with pytest.raises(
             EngineUnavailable,
             match=r"no device 'cuda' here; it has: cpu. Try: pip install .edgesam\[gpu\]",
         ):
-            open_ort(graphs_of(lite_bundle), device="cuda")
+            open_ort(lite_graphs, device="cuda")
 
     def test_a_provider_that_is_dropped_silently(
-        self, lite_bundle: Path, monkeypatch: pytest.MonkeyPatch
+        self, lite_graphs: Graphs, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Offered, but does not start (no driver): ONNX Runtime falls back with a log line."""
         import onnxruntime
@@ -137,38 +133,32 @@ class TestOnnxRuntime:
         monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: both)
         monkeypatch.setattr(onnxruntime, "InferenceSession", Fallen)
         with pytest.raises(EngineUnavailable, match="CUDAExecutionProvider and runs CPUExec"):
-            open_ort(graphs_of(lite_bundle), device="cuda")
+            open_ort(lite_graphs, device="cuda")
 
     @pytest.mark.parametrize("content", [b"", b"not a graph", b"\x08\x09" * 1000])
-    def test_a_corrupt_graph(self, lite_bundle: Path, tmp_path: Path, content: bytes) -> None:
+    def test_a_corrupt_graph(self, lite_graphs: Graphs, tmp_path: Path, content: bytes) -> None:
         corrupt = tmp_path / "corrupt.onnx"
         corrupt.write_bytes(content)
         for role in ROLES:
-            spoilt = replace(graphs_of(lite_bundle), **{role: corrupt})
+            spoilt = replace(lite_graphs, **{role: corrupt})
             with pytest.raises(BundleError, match=r"cannot load corrupt\.onnx") as raised:
                 open_ort(spoilt)
             assert "\n" not in str(raised.value)
 
-    def test_a_truncated_graph(self, lite_bundle: Path, tmp_path: Path) -> None:
-        graphs = graphs_of(lite_bundle)
+    def test_a_truncated_graph(self, lite_graphs: Graphs, tmp_path: Path) -> None:
         cut = tmp_path / "cut.onnx"
-        cut.write_bytes(graphs.mask_decoder.read_bytes()[:-100_000])
+        cut.write_bytes(lite_graphs.mask_decoder.read_bytes()[:-100_000])
         with pytest.raises(BundleError, match=r"cannot load cut\.onnx"):
-            open_ort(replace(graphs, mask_decoder=cut))
+            open_ort(replace(lite_graphs, mask_decoder=cut))
 
-    def test_weights_beside_their_graph(self, tmp_path: Path) -> None:
+    def test_weights_beside_their_graph(self, write_graph: WriteGraph, tmp_path: Path) -> None:
         import onnx
-        from onnx import TensorProto, helper, numpy_helper
 
-        values = [
-            helper.make_tensor_value_info(name, TensorProto.FLOAT, [1024])
-            for name in ("image", "image_embeddings")
-        ]
-        weights = numpy_helper.from_array(np.arange(1024, dtype=np.float32), "w")
-        node = helper.make_node("Add", ["image", "w"], ["image_embeddings"])
-        graph = helper.make_graph([node], "sum", values[:1], values[1:], [weights])
-        model = helper.make_model(graph, ir_version=9, opset_imports=[helper.make_opsetid("", 20)])
         path = tmp_path / "sum.onnx"
+        weights = {"w": np.arange(1024, dtype=np.float32)}
+        nodes = [("Add", ["image", "w"], "image_embeddings")]
+        write_graph(path, nodes, {"image": [1024]}, ["image_embeddings"], weights)
+        model = onnx.load(path)
         onnx.save(model, path, save_as_external_data=True, location="sum.data", size_threshold=0)
         assert path.stat().st_size < 1000
         same = Graphs(path, path, path)
@@ -183,39 +173,34 @@ class TestOnnxRuntime:
                 open_ort(same)
             assert "\n" not in str(raised.value)
 
-    def test_a_precision_it_does_not_run(self, lite_bundle: Path) -> None:
+    def test_a_precision_it_does_not_run(self, lite_graphs: Graphs) -> None:
         with pytest.raises(PrecisionMismatch, match="does not run bf16; it runs: fp32, int8"):
-            open_ort(graphs_of(lite_bundle), precision="bf16")
+            open_ort(lite_graphs, precision="bf16")
 
     def test_8_bits_that_would_overflow(
         self,
-        lite_bundle: Path,
+        lite_graphs: Graphs,
         monkeypatch: pytest.MonkeyPatch,
         caplog: pytest.LogCaptureFixture,
     ) -> None:
         """Without VNNI the same masks come of float32 products, which is said."""
         monkeypatch.setattr(machine, "instruction_sets", lambda: ("avx2",))
         assert OnnxRuntime().precisions("cpu") == ("fp32",)
-        open_ort(graphs_of(lite_bundle), precision="int8")
+        open_ort(lite_graphs, precision="int8")
         assert "computes the int8 variant in float32" in caplog.text
         caplog.clear()
         monkeypatch.setattr(machine, "instruction_sets", lambda: ("avx2", "avx512_vnni"))
         assert OnnxRuntime().precisions("cpu") == ("int8", "fp32")
         assert OnnxRuntime().precisions("cuda") == ("fp32",)
-        open_ort(graphs_of(lite_bundle), precision="int8")
+        open_ort(lite_graphs, precision="int8")
         assert caplog.text == ""
         monkeypatch.setattr(machine, "instruction_sets", lambda: ("asimd", "asimddp"))
         assert OnnxRuntime().precisions("cpu") == ("int8", "fp32")
 
-    def test_a_graph_of_another_precision(self, lite_bundle: Path, tmp_path: Path) -> None:
-        import onnx
-        from onnx import TensorProto, helper
-
-        value = helper.make_tensor_value_info("image_embeddings", TensorProto.FLOAT16, [1])
-        source = helper.make_tensor_value_info("image", TensorProto.FLOAT16, [1])
-        node = helper.make_node("Neg", ["image"], ["image_embeddings"])
-        graph = helper.make_graph([node], "half", [source], [value])
-        model = helper.make_model(graph, ir_version=9, opset_imports=[helper.make_opsetid("", 20)])
-        onnx.save(model, tmp_path / "half.onnx")
+    def test_a_graph_of_another_precision(
+        self, write_graph: WriteGraph, lite_graphs: Graphs, tmp_path: Path
+    ) -> None:
+        half = tmp_path / "half.onnx"
+        write_graph(half, [("Neg", ["image"], "y")], {"image": [1]}, ["y"], floats=10)
         with pytest.raises(PrecisionMismatch, match=r"half\.onnx should run in fp32.*float16"):
-            open_ort(replace(graphs_of(lite_bundle), image_encoder=tmp_path / "half.onnx"))
+            open_ort(replace(lite_graphs, image_encoder=half))

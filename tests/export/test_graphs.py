@@ -12,10 +12,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgesam.bundle import open_bundle
 from edgesam.engines import Graphs, MaskPrompts, Prompts, Session
 from edgesam.engines.ort import OnnxRuntime
-from edgesam.manifest import ROLES
 from edgesam_bench.random_weights import random_state_dict, uniform
 from edgesam_export.graphs import image_side, mask_decoder, tiny_vit
 from edgesam_export.graphs.net import FLOAT, Net
@@ -163,10 +161,9 @@ class TestTinyViT:
 
 
 @pytest.fixture(scope="module")
-def decode(lite_bundle: Path) -> Run:
+def decode(lite_graphs: Graphs) -> Run:
     """The mask decoder of the random LiteMedSAM."""
-    variant = open_bundle(lite_bundle).variants["fp32"]
-    whole = opened(Graphs(**{role: lite_bundle / variant.graph(role).file for role in ROLES}))
+    whole = opened(lite_graphs)
 
     def run(
         embedding: Floats,
@@ -272,10 +269,9 @@ class TestMaskDecoder:
             assert close([a[0] for a in found], list(expected))
 
     def test_only_the_masks_that_are_asked_for(
-        self, decode: Run, embedding: Floats, lite_bundle: Path
+        self, decode: Run, embedding: Floats, lite_graphs: Graphs
     ) -> None:
-        variant = open_bundle(lite_bundle).variants["fp32"]
-        session = opened(Graphs(**{r: lite_bundle / variant.graph(r).file for r in ROLES}))
+        session = opened(lite_graphs)
         side = session.image_side(embedding, MaskPrompts.none(256))
         points = np.array(COORDS, np.float32), np.array(LABELS, np.int32)
         logits, iou = decode(embedding, COORDS, LABELS)
