@@ -99,6 +99,15 @@ def test_a_process_that_dies_says_why_in_one_line(program: Path) -> None:
         contender.once({})
 
 
+def test_what_it_cannot_do(program: Path) -> None:
+    with Contender("small", [sys.executable, str(program)]) as contender:
+        contender.ask("load")
+        with pytest.raises(ParityError, match=r"small gave no answer: .*no everything mode"):
+            contender.ask("everything", side=8)
+    with pytest.raises(AssertionError, match="where its time goes"):
+        Answers(InHalf()).stages(count=1, number=0)
+
+
 def test_a_program_that_is_not_there_is_named(tmp_path: Path) -> None:
     with (
         Contender("torch", [str(tmp_path / "python")]) as contender,
