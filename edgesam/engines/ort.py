@@ -6,6 +6,7 @@ import importlib.util
 import logging
 import re
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgesam.embedding import ImageSide
+from edgesam.engines.ort_bytes import asks_for_bytes, start_in_bytes
 from edgesam.engines.protocol import Graphs, MaskPrompts, Prompts
 from edgesam.engines.refusal import device_for
 from edgesam.errors import BundleError, EngineUnavailable, OutOfMemory, PrecisionMismatch
@@ -66,18 +68,28 @@ class OnnxRuntime:
         threads: int | None,
     ) -> OrtSession:
         device = device_for(self, precision, device, runs=_ELEMENT_TYPE, hints=_HINTS)
-        if precision == "int8" and byte_products() is None:
-            logger.warning(
-                "this processor is not known to multiply bytes exactly (VNNI): onnxruntime "
-                "computes the int8 variant in float32, with the same masks and no faster"
-            )
         paths = graphs.image_encoder, graphs.image_side, graphs.mask_decoder
+        in_bytes: set[Path] = set()
+        if precision == "int8":
+            in_bytes = {path for path in paths if asks_for_bytes(path)}
+            if not in_bytes:
+                raise PrecisionMismatch("no graph of this int8 variant has anything in 8 bits")
+            if precision not in self.precisions(device):
+                in_bytes = set()
+                logger.warning(
+                    "onnxruntime computes the int8 variant in float32 here, with the same masks "
+                    "and no faster: %s",
+                    "CUDA's part of it has no products of bytes"
+                    if device == "cuda"
+                    else "this processor is not known to multiply bytes exactly (VNNI)",
+                )
         return OrtSession(
-            *(_load(path, precision, device, threads) for path in paths), device=device
+            *(_load(path, precision, device, threads, path in in_bytes) for path in paths),
+            device=device,
         )
 
 
-def _load(path: Path, precision: str, device: str, threads: int | None) -> Any:
+def _load(path: Path, precision: str, device: str, threads: int | None, in_bytes: bool) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -88,12 +100,15 @@ def _load(path: Path, precision: str, device: str, threads: int | None) -> Any:
     # Each session has threads of its own that spin for a while when a run has ended, and so take
     # the cores from the next session's run: a click took twice as long (docs/performance.md).
     options.add_session_config_entry("session.force_spinning_stop", "1")
-    if precision == "int8" and byte_products() is None:
+    if precision == "int8" and not in_bytes:
         options.add_session_config_entry("session.disable_quant_qdq", "1")
     if threads is not None:
         options.intra_op_num_threads = threads
+    start = partial(onnxruntime.InferenceSession, path, options, providers=_PROVIDERS[device])
     try:
-        session = onnxruntime.InferenceSession(path, options, providers=_PROVIDERS[device])
+        session = start_in_bytes(start, options, path.name) if in_bytes else start()
+    except PrecisionMismatch:
+        raise
     except Exception as error:  # onnxruntime's errors share no narrower base
         if _is_about_memory(error):
             raise _out_of_memory(f"loading {path.name}", error) from None

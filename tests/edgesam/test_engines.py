@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import builtins
 import importlib.util
+import os
+import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -13,16 +15,25 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgesam import BundleError, EngineUnavailable, PrecisionMismatch, engines, machine
-from edgesam.bundle import Bundle
-from edgesam.engines import ENGINES, Graphs, MaskPrompts, Prompts, Session, choose
+from edgesam import (
+    BundleError,
+    EngineUnavailable,
+    ModelNotFound,
+    PrecisionMismatch,
+    engines,
+    machine,
+)
+from edgesam.bundle import Bundle, find_bundle
+from edgesam.engines import ENGINES, Graphs, MaskPrompts, Prompts, Session, choose, ort_bytes
 from edgesam.engines.fake import FakeEngine
 from edgesam.engines.ort import OnnxRuntime
+from edgesam.home import home
 from edgesam.manifest import ROLES
 
 Make = Callable[..., Bundle]
 Noise = Callable[..., NDArray[np.uint8]]
 WriteGraph = Callable[..., Path]
+PULLED = home()  # read before any test gets a home of its own
 
 
 @pytest.fixture
@@ -177,26 +188,6 @@ class TestOnnxRuntime:
         with pytest.raises(PrecisionMismatch, match="does not run bf16; it runs: fp32, int8"):
             open_ort(lite_graphs, precision="bf16")
 
-    def test_8_bits_that_would_overflow(
-        self,
-        lite_graphs: Graphs,
-        monkeypatch: pytest.MonkeyPatch,
-        caplog: pytest.LogCaptureFixture,
-    ) -> None:
-        """Without VNNI the same masks come of float32 products, which is said."""
-        monkeypatch.setattr(machine, "instruction_sets", lambda: ("avx2",))
-        assert OnnxRuntime().precisions("cpu") == ("fp32",)
-        open_ort(lite_graphs, precision="int8")
-        assert "computes the int8 variant in float32" in caplog.text
-        caplog.clear()
-        monkeypatch.setattr(machine, "instruction_sets", lambda: ("avx2", "avx512_vnni"))
-        assert OnnxRuntime().precisions("cpu") == ("int8", "fp32")
-        assert OnnxRuntime().precisions("cuda") == ("fp32",)
-        open_ort(lite_graphs, precision="int8")
-        assert caplog.text == ""
-        monkeypatch.setattr(machine, "instruction_sets", lambda: ("asimd", "asimddp"))
-        assert OnnxRuntime().precisions("cpu") == ("int8", "fp32")
-
     def test_a_graph_of_another_precision(
         self, write_graph: WriteGraph, lite_graphs: Graphs, tmp_path: Path
     ) -> None:
@@ -204,3 +195,109 @@ class TestOnnxRuntime:
         write_graph(half, [("Neg", ["image"], "y")], {"image": [1]}, ["y"], floats=10)
         with pytest.raises(PrecisionMismatch, match=r"half\.onnx should run in fp32.*float16"):
             open_ort(replace(lite_graphs, image_encoder=half))
+
+
+class TestBytes:
+    """int8 in ONNX Runtime: computed in bytes where that is exact, and read back by node."""
+
+    VNNI = ("avx2", "avx512_vnni")
+
+    @pytest.fixture
+    def product(self, write_graph: WriteGraph, tmp_path: Path) -> Graphs:
+        """``image`` (1, 50, 256) times weights of 7 bits, plus a bias, in every role."""
+        draw = np.random.default_rng(0)
+        # 7 bits: with all 8, pairs of products overflow 16 bits on CPUs without VNNI.
+        weights = {
+            "w": draw.integers(-63, 64, (256, 64)).astype(np.int8),
+            "w_scale": draw.uniform(0.001, 0.01, 64).astype(np.float32),
+            "scale": np.array(0.03, np.float32),
+            "zero": np.array(120, np.uint8),
+            "b": draw.standard_normal(64).astype(np.float32),
+        }
+        nodes = [
+            ("QuantizeLinear", ["image", "scale", "zero"], "q"),
+            ("DequantizeLinear", ["q", "scale", "zero"], "x"),
+            ("DequantizeLinear", ["w", "w_scale"], "k"),
+            ("MatMul", ["x", "k"], "product"),
+            ("Add", ["product", "b"], "image_embeddings"),
+        ]
+        path = tmp_path / "product.onnx"
+        write_graph(path, nodes, {"image": [1, 50, 256]}, ["image_embeddings"], weights)
+        return Graphs(path, path, path)
+
+    def test_only_where_they_are_exact(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        for sets, native in [
+            (("avx2",), ("fp32",)),
+            (self.VNNI, ("int8", "fp32")),
+            (("asimd", "asimddp"), ("int8", "fp32")),
+        ]:
+            monkeypatch.setattr(machine, "instruction_sets", lambda sets=sets: sets)
+            assert OnnxRuntime().precisions("cpu") == native
+            assert OnnxRuntime().precisions("cuda") == ("fp32",)
+
+    def test_in_float32_and_in_bytes(
+        self,
+        product: Graphs,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        """Without VNNI the same numbers come of float32 products, which is said."""
+        x = np.random.default_rng(1).standard_normal((1, 50, 256)).astype(np.float32)
+        monkeypatch.setattr(machine, "instruction_sets", lambda: ("avx2",))
+        floats = open_ort(product, precision="int8").encode(x)
+        assert "computes the int8 variant in float32 here" in caplog.text
+        assert "not known to multiply bytes exactly (VNNI)" in caplog.text
+        caplog.clear()
+        monkeypatch.setattr(machine, "instruction_sets", lambda: self.VNNI)
+        in_bytes = open_ort(product, precision="int8").encode(x)
+        assert caplog.text == ""
+        np.testing.assert_allclose(in_bytes, floats, atol=1e-4)
+        assert list(Path(tempfile.gettempdir()).glob("edgesam-*/graph.onnx")) == []
+
+    def test_products_that_stay_float32(
+        self, product: Graphs, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """As they do where ONNX Runtime makes a Gemm of the product first."""
+        monkeypatch.setattr(machine, "instruction_sets", lambda: self.VNNI)
+        monkeypatch.setattr(ort_bytes, "_HINDERING", [])
+        with pytest.raises(
+            PrecisionMismatch, match=r"^onnxruntime computes nothing of product\.onnx in 8 bits$"
+        ):
+            open_ort(product, precision="int8")
+
+    def test_a_variant_without_any(
+        self, lite_graphs: Graphs, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for sets in (("avx2",), self.VNNI):
+            monkeypatch.setattr(machine, "instruction_sets", lambda sets=sets: sets)
+            with pytest.raises(PrecisionMismatch, match="this int8 variant has anything in 8 bits"):
+                open_ort(lite_graphs, precision="int8")
+
+    def test_weights_beside_their_graph(
+        self, product: Graphs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        import onnx
+
+        x = np.ones((1, 50, 256), np.float32)
+        monkeypatch.setattr(machine, "instruction_sets", lambda: self.VNNI)
+        wanted = open_ort(product, precision="int8").encode(x)
+        beside = tmp_path / "beside.onnx"
+        model = onnx.load(product.image_encoder)
+        onnx.save(model, beside, save_as_external_data=True, location="b.data", size_threshold=0)
+        found = open_ort(Graphs(beside, beside, beside), precision="int8").encode(x)
+        np.testing.assert_array_equal(found, wanted)
+
+    @pytest.mark.weights
+    def test_the_shipped_variant(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Its products become nodes of bytes, on whatever processor; exact only with VNNI."""
+        monkeypatch.setattr(machine, "instruction_sets", lambda: self.VNNI)
+        monkeypatch.setenv("EDGESAM_HOME", str(PULLED))
+        try:
+            bundle = find_bundle("lite-medsam")
+        except ModelNotFound as error:
+            if os.environ.get("EDGESAM_TESTS_NEED_WEIGHTS"):
+                raise
+            pytest.skip(str(error))
+        variant = bundle.variant("int8")[1]
+        graphs = Graphs(**{role: bundle.path / variant.graph(role).file for role in ROLES})
+        open_ort(graphs, precision="int8")
