@@ -43,7 +43,8 @@ class OnnxRuntime:
                 'Try: pip install "edgesam[cpu]", or "edgesam[gpu]" for CUDA'
             )
         try:
-            import onnxruntime  # noqa: F401
+            # By name: a folder is left where one of two packages with this module is removed.
+            from onnxruntime import InferenceSession  # noqa: F401
         except ImportError as error:  # on Windows mostly a missing Visual C++ runtime
             return f"is installed but cannot be imported ({_line(error)}). Try: install it again"
         return None

@@ -5,10 +5,12 @@ from __future__ import annotations
 import builtins
 import importlib.util
 import os
+import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -98,6 +100,13 @@ class TestChoosing:
             choose("onnxruntime")
         assert "\n" not in str(raised.value)
         assert OnnxRuntime().devices() == ()
+
+    def test_an_engine_of_which_a_folder_is_left(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """As pip leaves it where onnxruntime and onnxruntime-gpu were both there."""
+        monkeypatch.setitem(sys.modules, "onnxruntime", ModuleType("onnxruntime"))
+        monkeypatch.setattr(importlib.util, "find_spec", lambda name, package=None: object())
+        with pytest.raises(EngineUnavailable, match="cannot import name 'InferenceSession'"):
+            choose("onnxruntime")
 
 
 class TestOnnxRuntime:
