@@ -80,7 +80,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     results.add_arguments(parser)
     parser.add_argument("--engine", default="auto", help="onnxruntime, openvino, or auto (default)")
-    parser.add_argument("--device", default="auto", help="cpu, cuda, or auto (default)")
+    parser.add_argument(
+        "--device", default="auto", help="cpu, cuda, gpu (Intel's, openvino), or auto (default)"
+    )
     parser.add_argument("--variant", default="auto", help="of the bundle, or auto (default)")
     parser.add_argument("--threads", type=_threads, metavar="N", help="default: all cores")
     parser.set_defaults(usage=parser.error)
