@@ -32,8 +32,9 @@ def load(
 
     Args:
         model: a known model's name, or the folder of a bundle.
-        engine: ``onnxruntime`` or ``openvino``; ``auto`` takes the first that works here, or with a
-            variant of ``auto`` what ``edgesam tune`` found to be fastest on this machine.
+        engine: ``onnxruntime`` or ``openvino``; ``auto`` takes the first that works here and
+            has the device, or with a variant of ``auto`` what ``edgesam tune`` found to be fastest
+            on this machine.
         variant: of the bundle: ``fp32``, which ``auto`` is too unless tuned.
         device: ``cpu``, ``cuda`` (onnxruntime) or ``gpu`` (Intel's, openvino); ``auto`` is the CPU.
         threads: per graph run; None leaves it to the engine (all physical cores).
@@ -102,7 +103,7 @@ class _Asked:
 
 
 def _open(bundle: Bundle, asked: _Asked) -> Sam:
-    runner = choose(asked.engine) if isinstance(asked.engine, str) else asked.engine
+    runner = choose(asked.engine, asked.device) if isinstance(asked.engine, str) else asked.engine
     name, chosen = bundle.variant(asked.variant)
     _check_memory(bundle.manifest, chosen, asked.device)
     passport = _passport(bundle, name, asked.require_passport)

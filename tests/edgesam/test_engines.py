@@ -78,6 +78,14 @@ class TestChoosing:
         monkeypatch.setattr(engines, "ENGINES", {"lame": lame, "works": works})
         assert choose("auto") is works
 
+    def test_auto_takes_one_that_has_the_device(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        plain, other = FakeEngine(), FakeEngine()
+        monkeypatch.setattr(other, "devices", lambda: ("cpu", "gpu"))
+        monkeypatch.setattr(engines, "ENGINES", {"plain": plain, "other": other})
+        assert choose("auto") is choose("auto", "cpu") is plain
+        assert choose("auto", "gpu") is other
+        assert choose("auto", "npu") is plain, "which says that it has no such device"
+
     def test_auto_where_nothing_works(self, hidden: None) -> None:
         with pytest.raises(EngineUnavailable, match="no engine works here: onnxruntime needs"):
             choose("auto")

@@ -100,7 +100,7 @@ class Opened(FakeEngine):
 def engine(monkeypatch: pytest.MonkeyPatch) -> Opened:
     """Whatever is chosen by name is this one."""
     engine = Opened("fp32")
-    monkeypatch.setattr(loading, "choose", lambda name: engine)
+    monkeypatch.setattr(loading, "choose", lambda name, device: engine)
     return engine
 
 

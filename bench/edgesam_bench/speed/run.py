@@ -75,7 +75,7 @@ def run(request: Request, progress: Callable[[str], None]) -> dict[str, Any]:
     if request.variant != "auto":
         bundle.variant(request.variant)
     request = _as_tuned(request, bundle)
-    choose(request.engine)  # says what is wrong before anything has been started
+    choose(request.engine, request.device)  # says what is wrong before anything has been started
     plan = _plan(request, "point" in bundle.manifest.profile.prompt_kinds)
     watch = busyness.Watch()
     with tempfile.TemporaryDirectory(prefix="edgesam-bench-") as folder, ExitStack() as stack:
