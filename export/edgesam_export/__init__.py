@@ -9,9 +9,10 @@ from edgesam import __version__
 if TYPE_CHECKING:
     from edgesam_export.exporter import export_bundle
 
-__all__ = ["BUILDER", "export_bundle"]
+__all__ = ["BUILDER", "VARIANTS", "export_bundle"]
 
 BUILDER = f"edgesam {__version__}"  # what a manifest says of who wrote it
+VARIANTS = ("fp32", "int8")  # what can be written
 
 
 def __getattr__(name: str) -> Any:

@@ -16,8 +16,8 @@ from edgesam.digest import sha256_of
 from edgesam.errors import BundleError, ExportError
 from edgesam.manifest import BundleFile, Manifest, Role, Variant
 from edgesam.models import MODELS, PROFILES, ModelSpec, Profile
-from edgesam_bench.passports import shipped_passport
-from edgesam_export import BUILDER
+from edgesam_bench.passports import shipped_passport, shipped_variants
+from edgesam_export import BUILDER, VARIANTS
 from edgesam_export.architecture import ARCHITECTURES, build, recognise
 from edgesam_export.checkpoint import read_checkpoint
 from edgesam_export.graphs.net import Net
@@ -27,8 +27,6 @@ from edgesam_export.quantization.recipe import Recipe, shipped_recipe
 from edgesam_export.verify import verify_graph
 
 logger = logging.getLogger("edgesam")
-
-VARIANTS = ("fp32", "int8")
 
 _ABANDONED = 3600.0  # seconds: an export takes seconds, a large one on a slow disk minutes
 
@@ -170,7 +168,7 @@ def _recipe(sha256: str, variants: Sequence[str] | None, where: str) -> Recipe |
     for name in variants or ():
         if name not in VARIANTS:
             raise ExportError(f"no variant is called {name!r}; known: {', '.join(VARIANTS)}")
-    if variants is not None and "int8" not in variants:
+    if "int8" not in (shipped_variants(sha256) if variants is None else variants):
         return None
     recipe = shipped_recipe(sha256)
     if recipe is None and variants is not None:

@@ -12,10 +12,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgesam.bundle import open_bundle
-from edgesam.engines import Graphs, Prompts, Session
+from edgesam.engines import Graphs, MaskPrompts, Prompts, Session
 from edgesam.engines.ort import OnnxRuntime
-from edgesam.manifest import ROLES
 from edgesam_bench.random_weights import random_state_dict, uniform
 from edgesam_export.graphs import image_side, mask_decoder, tiny_vit
 from edgesam_export.graphs.net import FLOAT, Net
@@ -42,7 +40,8 @@ def opened(graphs: Graphs) -> Session:
 
 def all_four(opened: Session, embedding: Floats, prompts: Prompts) -> list[Floats]:
     """Logits and predicted IoU of all mask tokens."""
-    side = opened.image_side(embedding, prompts.mask, prompts.has_mask)
+    masks = MaskPrompts.none(4 * embedding.shape[-1]) if prompts.masks is None else prompts.masks
+    side = opened.image_side(embedding, masks)
     return list(opened.decode(side, prompts, range(4)))
 
 
@@ -162,10 +161,9 @@ class TestTinyViT:
 
 
 @pytest.fixture(scope="module")
-def decode(lite_bundle: Path) -> Run:
+def decode(lite_graphs: Graphs) -> Run:
     """The mask decoder of the random LiteMedSAM."""
-    variant = open_bundle(lite_bundle).variants["fp32"]
-    whole = opened(Graphs(**{role: lite_bundle / variant.graph(role).file for role in ROLES}))
+    whole = opened(lite_graphs)
 
     def run(
         embedding: Floats,
@@ -177,8 +175,7 @@ def decode(lite_bundle: Path) -> Run:
         prompts = Prompts(
             np.asarray(coords, np.float32),
             np.asarray(labels, np.int32),
-            np.zeros((1, 1, 256, 256), np.float32) if mask is None else mask,
-            np.asarray(has_mask, np.float32),
+            None if mask is None else MaskPrompts(mask, np.asarray(has_mask, np.float32)),
         )
         return all_four(whole, embedding, prompts)
 
@@ -272,16 +269,14 @@ class TestMaskDecoder:
             assert close([a[0] for a in found], list(expected))
 
     def test_only_the_masks_that_are_asked_for(
-        self, decode: Run, embedding: Floats, lite_bundle: Path
+        self, decode: Run, embedding: Floats, lite_graphs: Graphs
     ) -> None:
-        variant = open_bundle(lite_bundle).variants["fp32"]
-        session = opened(Graphs(**{r: lite_bundle / variant.graph(r).file for r in ROLES}))
-        nothing = np.zeros((1, 1, 256, 256), np.float32), np.zeros(1, np.float32)
-        side = session.image_side(embedding, *nothing)
+        session = opened(lite_graphs)
+        side = session.image_side(embedding, MaskPrompts.none(256))
         points = np.array(COORDS, np.float32), np.array(LABELS, np.int32)
         logits, iou = decode(embedding, COORDS, LABELS)
         for tokens in [(0,), (1, 2, 3), (3, 1), (2, 2)]:
-            some, same = session.decode(side, Prompts(*points, *nothing), tokens)
+            some, same = session.decode(side, Prompts(*points), tokens)
             assert close([some, same], [logits[:, tokens], iou])
 
     def test_another_grid(self, lite_weights: StateDict, tmp_path: Path) -> None:
@@ -295,7 +290,7 @@ class TestMaskDecoder:
         coords = np.array([[(9, 100), (70, 30)]], np.float32)
         labels = np.array([[1, 0]], np.int32)
         mask = 5 * uniform((1, 1, 28, 28), 20).astype(np.float32)
-        prompts = Prompts(coords, labels, mask, np.ones(1, np.float32))
+        prompts = Prompts(coords, labels, MaskPrompts(mask, np.ones(1, np.float32)))
         found = all_four(opened(Graphs(side, side, decoder)), picture, prompts)
         assert [a.shape for a in found] == [(1, 4, 28, 28), (1, 4)]
         official = NaiveDecoder(lite_weights, 112, grid=7)

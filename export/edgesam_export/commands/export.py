@@ -13,6 +13,7 @@ from edgesam.commands.progress import Progress
 from edgesam.errors import BundleError, EdgeSamError, ExportError, ModelNotFound
 from edgesam.home import bundle_path
 from edgesam.models import MODELS, PROFILES
+from edgesam_export import VARIANTS
 
 NAME = "export"
 HELP = "turn a checkpoint file, or a known model, into a bundle"
@@ -31,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--variant",
         action="append",
-        choices=("fp32", "int8"),
+        choices=VARIANTS,
         help="to write; fp32 always is; default: all whose passport ships; may be repeated",
     )
 
