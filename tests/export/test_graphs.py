@@ -192,6 +192,24 @@ class TestTinyViT:
         result = run_net(net, tmp_path / "g.onnx", output, onto.shape, x=x, onto=onto)
         np.testing.assert_allclose(result[0], expected, atol=1e-5)
 
+    def test_no_value_is_larger_than_half_the_working_memory(self, lite_bundle: Path) -> None:
+        """The largest MLP's are: memory is planned by it, and the first stage comes in parts."""
+        import onnx
+
+        bundle = open_bundle(lite_bundle)
+        file = lite_bundle / bundle.variants["fp32"].image_encoder.file
+        graph = onnx.shape_inference.infer_shapes(onnx.load(file)).graph
+        made = {name for node in graph.node for name in node.output}
+        sizes = {
+            value.name: 4 * math.prod(dim.dim_value for dim in value.type.tensor_type.shape.dim)
+            for value in graph.value_info
+            if value.name in made
+        }
+        assert len(sizes) > 300
+        largest = max(sizes, key=sizes.__getitem__)
+        assert largest.startswith("layers.1.blocks.0.mlp")
+        assert bundle.manifest.working_memory == 2 * sizes[largest]
+
     def test_what_is_read_off_a_checkpoint(self, lite_weights: StateDict) -> None:
         shapes = {key: array.shape for key, array in lite_weights.items()}
         found = tiny_vit.recognise(shapes)

@@ -128,15 +128,15 @@ def build(arch: TinyViT, weights: Weights) -> Net:
     side = GRID * 4
     for stage in (1, 2, 3):
         # Stage 3 keeps the 64 x 64 grid: MobileSAM's change, the merge before it has stride 1.
-        stride = 1 if stage == 3 else 2
+        stride, width = 1 if stage == 3 else 2, arch.widths[stage]
         with net.scope(f"layers.{stage - 1}.downsample"):
-            part = _PART if stage == 1 else arch.widths[stage]
-            x = _patch_merging(net, x, *arch.widths[stage - 1 : stage + 1], stride, part)
+            part = _PART if stage == 1 else _WIDEST
+            x = _patch_merging(net, x, arch.widths[stage - 1], width, stride, part)
         side //= stride
         x = net.transpose(x, 0, 2, 3, 1)
         for block in range(arch.depths[stage]):
             with net.scope(f"layers.{stage}.blocks.{block}"):
-                x = _tiny_vit_block(net, x, side, arch.windows[stage - 1], arch.widths[stage])
+                x = _tiny_vit_block(net, x, side, arch.windows[stage - 1], width)
         x = net.transpose(x, 0, 3, 1, 2)
     x = neck(net, x, arch.widths[-1])
     net.output("image_embeddings", x, (1, CHANNELS, GRID, GRID))
@@ -211,7 +211,7 @@ def _bottleneck(
     into = _folded(net, "conv1", inputs, hidden)
     deep = _folded(net, "conv2", 1, hidden, kernel=3)
     out, bias = _folded(net, "conv3", hidden, outputs)
-    for start in range(0, hidden, part):
+    for start in range(0, max(hidden, 1), part):  # 0 as a damaged checkpoint says: told later
         some = slice(start, min(start + part, hidden))
         end = "" if part >= hidden else f".{start // part}"
         y = net.gelu(net.conv(x, f"conv1{end}", *(array[some] for array in into)))

@@ -22,6 +22,7 @@ def window_attention(net: Net, x: ir.Value, side: int, window: int, channels: in
     the attention, as in the official code.
     """
     heads, tokens = channels // HEAD_WIDTH, side * side
+    bias = net.constant("bias_of_offsets", bias_of_offsets(net, window, heads))
     where = f"[{side},{window},{heads}]"
     places = _places(side, window)
     x = net.reshape(x, tokens, channels)
@@ -37,7 +38,6 @@ def window_attention(net: Net, x: ir.Value, side: int, window: int, channels: in
         net.op("Gather", x, net.add(queries, net.shared(f"int32[{i}]", np.array(i, np.int32))))
         for i in (0, heads, 2 * heads)
     )
-    bias = net.constant("bias_of_offsets", bias_of_offsets(net, window, heads))
     x = net.attention(q, net.transpose(k, 0, 1, 3, 2), v, bias)
 
     x = net.reshape(x, -1, HEAD_WIDTH)
@@ -67,10 +67,10 @@ def _places(side: int, window: int) -> NDArray[np.int64]:
     Padding is the token after the last.
     """
     count = -(-side // window)
-    padded = np.full((count * window, count * window), side * side)
+    padded = np.full((count * window, count * window), side * side, np.int64)
     padded[:side, :side] = np.arange(side * side).reshape(side, side)
     windows = padded.reshape(count, window, count, window).transpose(0, 2, 1, 3)
-    return windows.reshape(count * count, window * window)
+    return np.asarray(windows.reshape(count * count, window * window))
 
 
 def _pieces(places: NDArray[np.int64], step: int, heads: int) -> NDArray[np.int32]:
