@@ -98,6 +98,9 @@ def _load(path: Path, precision: str, device: str, threads: int | None, in_bytes
     # The pattern of a first run is kept as one block for all later ones: 628 instead of 393 MB for
     # TinyViT at 1024 pixels, and no faster (docs/performance.md).
     options.enable_mem_pattern = False
+    # Nor is a value's memory kept until the last of all values of its shape: it goes back to the
+    # arena, where any shape may take it (docs/performance.md).
+    options.enable_mem_reuse = False
     # Each session has threads of its own that spin for a while when a run has ended, and so take
     # the cores from the next session's run: a click took twice as long (docs/performance.md).
     options.add_session_config_entry("session.force_spinning_stop", "1")

@@ -148,7 +148,7 @@ def _source(node: ir.Node) -> ir.Node:
     """What makes a product's input, past everything that only moves values."""
     value = node.inputs[0]
     while value is not None and (maker := value.producer()) is not None:
-        if maker.op_type not in ("Transpose", "Reshape"):
+        if maker.op_type not in ("Transpose", "Reshape", "Gather"):
             return maker
         value = maker.inputs[0]
     raise ExportError(f"{node.name} takes the graph's own input: its smoothing has no place")
