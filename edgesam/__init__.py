@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from edgesam.automatic import everything
     from edgesam.cine import Cine
     from edgesam.embedding import Embedding
+    from edgesam.embedding_cache import EmbeddingCache
     from edgesam.errors import (
         BundleError,
         ChecksumMismatch,
@@ -51,6 +52,7 @@ __all__ = [
     "Code",
     "EdgeSamError",
     "Embedding",
+    "EmbeddingCache",
     "EngineUnavailable",
     "ExportError",
     "Fit",
@@ -85,6 +87,7 @@ _MODULE_OF = {
     "Cine": "cine",
     "Code": "labels",
     "Embedding": "embedding",
+    "EmbeddingCache": "embedding_cache",
     "Fit": "fit",
     "Image": "image",
     "Label": "labels",

@@ -17,6 +17,7 @@ NAMES = [
     "Code",
     "EdgeSamError",
     "Embedding",
+    "EmbeddingCache",
     "EngineUnavailable",
     "ExportError",
     "Fit",
