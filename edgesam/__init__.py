@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from edgesam.mask import Mask
     from edgesam.prompt import Prompt
     from edgesam.sam import Sam
+    from edgesam.streaming import Stream, stream
     from edgesam.volume import Volume
     from edgesam.window import Window
 
@@ -68,6 +69,7 @@ __all__ = [
     "Prompt",
     "PromptError",
     "Sam",
+    "Stream",
     "Volume",
     "VolumeError",
     "Window",
@@ -76,6 +78,7 @@ __all__ = [
     "everything",
     "load",
     "read",
+    "stream",
     "write",
 ]
 
@@ -95,12 +98,14 @@ _MODULE_OF = {
     "Percentiles": "levels",
     "Prompt": "prompt",
     "Sam": "sam",
+    "Stream": "streaming",
     "Volume": "volume",
     "Window": "window",
     "Windows": "levels",
     "everything": "automatic",
     "load": "loading",
     "read": "formats",
+    "stream": "streaming",
     "write": "formats",
 }
 

@@ -33,6 +33,7 @@ NAMES = [
     "Prompt",
     "PromptError",
     "Sam",
+    "Stream",
     "Volume",
     "VolumeError",
     "Window",
@@ -41,6 +42,7 @@ NAMES = [
     "everything",
     "load",
     "read",
+    "stream",
     "write",
 ]
 HEAVY = [
