@@ -18,6 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgesam import machine
+from edgesam.cancel import Cancel
 from edgesam.disk_store import DiskStore
 from edgesam.embedding import Embedding
 from edgesam.errors import EdgeSamError
@@ -78,8 +79,11 @@ class EmbeddingCache:
         """:meth:`edgesam.Sam.embed`, or what it gave before; raises the same."""
         return self.encode(sam, prepare(image, window, sam.manifest))
 
-    def encode(self, sam: Sam, prepared: Prepared) -> Embedding:
-        """:meth:`edgesam.Sam.encode`, or what it gave before; raises the same."""
+    def encode(self, sam: Sam, prepared: Prepared, cancel: Cancel | None = None) -> Embedding:
+        """:meth:`edgesam.Sam.encode`, or what it gave before; raises the same.
+
+        ``cancel`` ends an encoding of this call, not the waiting for another one's.
+        """
         key = self._key(sam, prepared)
         while True:
             with self._lock:
@@ -92,7 +96,7 @@ class EmbeddingCache:
                 if pending is None:
                     mine = self._pending[key] = _Pending()
             if pending is None:
-                return self._fill(mine, key, sam, prepared)
+                return self._fill(mine, key, sam, prepared, cancel)
             pending.over.wait()
             if pending.kept is not None:
                 kept = pending.kept
@@ -110,12 +114,14 @@ class EmbeddingCache:
         if self._disk is not None:
             self._disk.clear()
 
-    def _fill(self, mine: _Pending, key: str, sam: Sam, prepared: Prepared) -> Embedding:
+    def _fill(
+        self, mine: _Pending, key: str, sam: Sam, prepared: Prepared, cancel: Cancel | None
+    ) -> Embedding:
         """Find it on disk or compute it, and let those know who wait for it."""
         try:
             mine.kept = self._from_disk(key, sam, prepared)
             if mine.kept is None:
-                mine.kept = self._computed(key, sam, prepared)
+                mine.kept = self._computed(key, sam, prepared, cancel)
             return _ready(mine.kept, sam, prepared)
         finally:
             with self._lock:
@@ -138,8 +144,8 @@ class EmbeddingCache:
             array.astype(np.float32), prepared.fit, prepared.mapping, prepared.place
         )
 
-    def _computed(self, key: str, sam: Sam, prepared: Prepared) -> _Kept:
-        embedding = sam.encode(prepared)
+    def _computed(self, key: str, sam: Sam, prepared: Prepared, cancel: Cancel | None) -> _Kept:
+        embedding = sam.encode(prepared, cancel)
         with self._lock:
             self.misses += 1
         with np.errstate(over="ignore"):

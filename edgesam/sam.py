@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from edgesam.bundle import Bundle
 from edgesam.calls import in_calls
+from edgesam.cancel import Cancel
 from edgesam.cine import Cine
 from edgesam.embedding import Embedding
 from edgesam.engines import Prompts, Session
@@ -33,11 +34,7 @@ from edgesam.postprocess import (
     tokens_for,
 )
 from edgesam.prepared import Prepared, prepare
-from edgesam.preprocess import (
-    check_prompt,
-    decoder_inputs,
-    fit_of,
-)
+from edgesam.preprocess import check_prompt, decoder_inputs, fit_of
 from edgesam.prompt import Prompt
 from edgesam.provenance import Provenance
 from edgesam.volume import Volume
@@ -86,14 +83,15 @@ class Sam:
         """
         return self.encode(prepare(image, window, self.manifest))
 
-    def encode(self, prepared: Prepared) -> Embedding:
+    def encode(self, prepared: Prepared, cancel: Cancel | None = None) -> Embedding:
         """The second half of :meth:`embed`, after :func:`edgesam.prepared.prepare`.
 
         Raises:
+            Cancelled: ``cancel`` was told before it was done.
             ImageError: the picture was prepared for another model.
             OutOfMemory: the encoder needs more memory than is free.
         """
-        array = self._open.encode(prepared.network_of(self.manifest))
+        array = self._open.encode(prepared.network_of(self.manifest), cancel)
         return self.embedding(array, prepared.fit, prepared.mapping, prepared.place)
 
     @overload

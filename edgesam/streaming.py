@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from types import TracebackType
 from typing import Literal
 
+from edgesam.cancel import Cancel
 from edgesam.embedding import Embedding
 from edgesam.embedding_cache import EmbeddingCache
 from edgesam.levels import Levels
@@ -62,20 +63,23 @@ def stream(
         raise ValueError(f"ahead and every must be at least 1, not {ahead} and {every}")
     if when_full not in ("block", "drop-oldest"):
         raise ValueError(f"when_full is {when_full!r}, not block or drop-oldest")
-    live = when_full == "drop-oldest"
+    live, cancel = when_full == "drop-oldest", Cancel()
 
     def prepared(picture: Picture) -> Prepared:
         return prepare(picture, window, sam.manifest)
 
     def encoded(picture: Prepared) -> Embedding:
-        return sam.encode(picture) if cache is None else cache.encode(sam, picture)
+        if cache is None:
+            return sam.encode(picture, cancel)
+        return cache.encode(sam, picture, cancel)
 
     def both(picture: Picture) -> Embedding:
         return encoded(prepared(picture))
 
     # Of a live source most pictures are dropped: none is prepared that is not encoded.
     steps: list[Step] = [both] if live else [prepared, encoded]
-    return Stream(Pipeline(_opened(source, every), steps, ahead=ahead, newest=live), on_error)
+    pipeline = Pipeline(_opened(source, every), steps, ahead=ahead, newest=live)
+    return Stream(pipeline, cancel, on_error)
 
 
 def _opened(source: Source, every: int) -> Iterator[tuple[int, Callable[[], Picture]]]:
@@ -88,16 +92,17 @@ class Stream:
 
     Its threads end with the loop over it, however that ends: at the last picture, by ``break``, by
     an exception. One that is iterated otherwise is closed by :meth:`close` or by ``with``. Closing
-    waits for the calls that are under way, at most one read, one preparation and one encoding.
+    waits for a read or a preparation that is under way; an encoding is told to end.
 
     Attributes:
         index: the number, in the source, of the picture last given, or None before the first.
     """
 
-    def __init__(self, pipeline: Pipeline, on_error: OnError | None) -> None:
+    def __init__(self, pipeline: Pipeline, cancel: Cancel, on_error: OnError | None) -> None:
         """Made by :func:`edgesam.stream`."""
         self.index: int | None = None
         self._pipeline = pipeline
+        self._cancel = cancel
         self._on_error = on_error
         self._in_event_loop = False
 
@@ -125,7 +130,7 @@ class Stream:
 
     def close(self) -> None:
         """End the stream and its threads. A source that never answers keeps this waiting."""
-        self._pipeline.stop()
+        self._stop()
         self._pipeline.join()
 
     def __enter__(self) -> Stream:
@@ -140,7 +145,7 @@ class Stream:
         self.close()
 
     def __del__(self) -> None:
-        self._pipeline.stop()
+        self._stop()
         if not self._in_event_loop:  # which must not wait
             self._pipeline.join()
 
@@ -164,7 +169,7 @@ class Stream:
         import asyncio
 
         self._in_event_loop = True
-        self._pipeline.stop()
+        self._stop()
         cancelled: asyncio.CancelledError | None = None
         while not self._pipeline.ended((changed := _Change()).tell):
             try:
@@ -188,6 +193,10 @@ class Stream:
         trace: TracebackType | None,
     ) -> None:
         await self.aclose()
+
+    def _stop(self) -> None:
+        self._pipeline.stop()
+        self._cancel.tell()
 
     async def _arrival(self) -> Frame | None:
         """What :meth:`Pipeline.take` gives, without keeping the event loop waiting."""

@@ -31,7 +31,7 @@ class Edge(FakeEngine):
         column = self.column
 
         class Session(FakeSession):
-            def encode(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
+            def encode(self, image: NDArray[np.float32], *more: Any) -> NDArray[np.float32]:
                 return np.full((1, 256, 64, 64), column, np.float32)
 
             def all_four(

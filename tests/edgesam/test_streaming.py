@@ -52,9 +52,9 @@ class Hooked(FakeEngine):
         engine = self
 
         class Session(FakeSession):
-            def encode(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
+            def encode(self, image: NDArray[np.float32], *more: Any) -> NDArray[np.float32]:
                 engine.hook(image)
-                return super().encode(image)
+                return super().encode(image, *more)
 
         return Session()
 
