@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from edgesam.mask import Mask
     from edgesam.prompt import Prompt
     from edgesam.sam import Sam
+    from edgesam.session import Session
     from edgesam.streaming import Stream, stream
     from edgesam.volume import Volume
     from edgesam.window import Window
@@ -69,6 +70,7 @@ __all__ = [
     "Prompt",
     "PromptError",
     "Sam",
+    "Session",
     "Stream",
     "Volume",
     "VolumeError",
@@ -98,6 +100,7 @@ _MODULE_OF = {
     "Percentiles": "levels",
     "Prompt": "prompt",
     "Sam": "sam",
+    "Session": "session",
     "Stream": "streaming",
     "Volume": "volume",
     "Window": "window",

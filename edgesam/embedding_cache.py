@@ -160,14 +160,14 @@ class EmbeddingCache:
 
     def _keep(self, key: str, kept: _Kept) -> None:
         """Into memory, in the place of those that were not used for longest."""
-        size = _bytes(kept)
+        size = kept.nbytes
         if size > self._limit:
             return
         self._kept[key] = kept
         self._size += size
         while self._size > self._limit:
             _, oldest = self._kept.popitem(last=False)
-            self._size -= _bytes(oldest)
+            self._size -= oldest.nbytes
 
     def _key(self, sam: Sam, prepared: Prepared) -> str:
         graphs = sam.manifest.variants[sam.variant].graphs
@@ -204,9 +204,3 @@ def _ready(kept: _Kept, sam: Sam, prepared: Prepared) -> Embedding:
     if isinstance(kept, Embedding):
         return replace(kept, fit=fit, mapping=mapping, place=place)
     return sam.embedding(kept.astype(np.float32), fit, mapping, place)
-
-
-def _bytes(kept: _Kept) -> int:
-    if isinstance(kept, Embedding):
-        return kept.array.nbytes + sum(array.nbytes for array in kept.side)
-    return kept.nbytes

@@ -2,9 +2,9 @@
 
     python -m edgesam_bench.half --out bench/results/half.json
 
-A box around each object of the label maps (the 8 largest of a picture, none below 32 pixels) and,
-of models that take points, the point in its middle with all four masks; each is asked of the
-embedding as it is and as ``EmbeddingCache(half=True)`` gives it.
+Three pictures of every data set; a box around each object of their label maps (the 8 largest of a
+picture, none below 32 pixels) and, of models that take points, the point in its middle with all
+four masks. Each is asked of the embedding as it is, and as ``EmbeddingCache(half=True)`` gives it.
 Exit codes: 0 done, 1 nothing could be measured, 2 usage.
 """
 
@@ -24,9 +24,10 @@ from edgesam import Embedding, Prompt, Sam, machine
 from edgesam.errors import EdgeSamError
 from edgesam_bench.figures import Figures, iou, summarise
 from edgesam_bench.objects import LabelledObject, find_objects, middle
-from edgesam_bench.pictures import DEFAULT_FOLDER, Picture, read_manifest
+from edgesam_bench.pictures import DEFAULT_FOLDER, Picture, read_manifest, spread
 from edgesam_bench.results import write_results
 
+PER_SUBSET = 3
 MOST_OBJECTS = 8
 MIN_AREA = 32
 
@@ -42,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, help="write the figures as JSON")
     options = parser.parse_args(arguments)
     try:
-        pictures = read_manifest(options.data)
+        pictures = spread(read_manifest(options.data), PER_SUBSET)
         models = {name: measured(name, pictures) for name in options.models}
         report = {
             "versions": machine.versions(),

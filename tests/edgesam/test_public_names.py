@@ -33,6 +33,7 @@ NAMES = [
     "Prompt",
     "PromptError",
     "Sam",
+    "Session",
     "Stream",
     "Volume",
     "VolumeError",
