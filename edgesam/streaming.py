@@ -1,7 +1,7 @@
 """``stream``: the encoder runs ahead of whoever uses its embeddings. Knows threads, no file format.
 
-Reading, preparing and encoding run at once, each on a thread of its own; engines and codecs release
-the interpreter's lock. The consumer's thread does nothing but consume.
+Reading, preparing and encoding run at once, each on a thread of its own, and the consumer's thread
+does nothing but consume. Engines, NumPy and Pillow let Python run meanwhile; GDCM does not.
 """
 
 from __future__ import annotations
