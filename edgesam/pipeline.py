@@ -180,9 +180,8 @@ class Pipeline:
                 if self._stopped or (self._exhausted and not self._coming(number)):
                     return False
                 self._wait()
-        value, frame.value = frame.value, None
         try:
-            value = self._steps[number](value)
+            value = self._steps[number](frame.value)
         except BaseException as error:
             self._settle(frame, number, None, error)
         else:

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 import edgesam
 from edgesam import Cine, EmbeddingCache, ImageError, Prompt, Sam, Volume, Window
 from edgesam.bundle import Bundle
+from edgesam.cancel import Cancel
 from edgesam.engines import ENGINES, Graphs
 from edgesam.engines.fake import FakeEngine, FakeSession
 from edgesam.prepared import prepare
@@ -317,6 +318,34 @@ class TestEnds:
         assert threads() == []
         assert list(stream) == []
         stream.close()
+
+    def test_by_close_while_the_engine_works(self, make_bundle: Make) -> None:
+        """The encoding is told to end, not waited for."""
+        begun, told = threading.Event(), []
+
+        class Endless(FakeEngine):
+            def open(self, *_: Graphs, **__: Any) -> FakeSession:
+                class Session(FakeSession):
+                    def encode(
+                        self, image: NDArray[np.float32], cancel: Cancel | None = None
+                    ) -> NDArray[np.float32]:
+                        assert cancel is not None
+                        stopped = threading.Event()
+                        begun.set()
+                        with cancel.by(stopped.set):
+                            told.append(stopped.wait(PATIENCE))
+                        return super().encode(image, cancel)
+
+                return Session()
+
+        endlessly = edgesam.load(make_bundle(model="lite-medsam").path, engine=Endless())
+        stream = edgesam.stream(endlessly, PICTURES)
+        consumer = threading.Thread(target=lambda: list(stream))
+        consumer.start()
+        assert begun.wait(PATIENCE)
+        stream.close()
+        consumer.join()
+        assert told == [True]
 
     def test_by_with(self, sam: Sam) -> None:
         with edgesam.stream(sam, endless()) as stream:
