@@ -143,6 +143,18 @@ def test_the_alignment_table() -> None:
         assert f"| {organ} | {found['slices']} | {figures} |" in page
 
 
+def test_the_table_of_half() -> None:
+    page = (ROOT / "docs" / "streaming.md").read_text("utf-8")
+    report = results("half.json")
+    assert set(report["models"]) == set(MEASURED)
+    assert f"{report['pictures']} medical pictures of nine modalities" in page
+    for model, kinds in report["models"].items():
+        for kind, f in kinds.items():
+            row = f"| `{model}` | {kind} | {f['n']} | {f['mean']:.5f} | {f['p5']:.5f} "
+            same_as_boxes = model == "lite-medsam" and kind == "all"
+            assert f"{row}| {f['worst']:.4f} |" in page or same_as_boxes
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_lead_somewhere(page: Path) -> None:
     text = re.sub(r"```.*?```|`[^`\n]*`", "", page.read_text("utf-8"), flags=re.DOTALL)

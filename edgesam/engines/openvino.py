@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgesam import machine
+from edgesam.cancel import Cancel
 from edgesam.embedding import ImageSide
 from edgesam.engines.openvino_graph import (
     PRECISIONS,
@@ -128,8 +129,10 @@ class OpenVinoSession:
         self._side_names = [name for names in image_side.outputs for name in names & taken]
         self.description = f"openvino:{device}"
 
-    def encode(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
-        return self._encoder.run({"image": image}, ["image_embeddings"])[0]
+    def encode(
+        self, image: NDArray[np.float32], cancel: Cancel | None = None
+    ) -> NDArray[np.float32]:
+        return self._encoder.run({"image": image}, ["image_embeddings"], cancel)[0]
 
     def image_side(self, embedding: NDArray[np.float32], masks: MaskPrompts) -> ImageSide:
         inputs = {

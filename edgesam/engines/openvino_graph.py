@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgesam.cancel import Cancel, Cancelled
 from edgesam.engines.blobs import blob_of
 from edgesam.errors import BundleError, OutOfMemory, PrecisionMismatch
 
@@ -88,11 +89,15 @@ class OpenVinoGraph:
         self._request = compiled.create_infer_request()
 
     def run(
-        self, inputs: Mapping[str, NDArray[Any]], outputs: Sequence[str]
+        self,
+        inputs: Mapping[str, NDArray[Any]],
+        outputs: Sequence[str],
+        cancel: Cancel | None = None,
     ) -> tuple[NDArray[np.float32], ...]:
         """From copies of the inputs, because OpenVINO may write into what it is given, to copies
         of the outputs, because its next run overwrites them.
         """
+        cancel = cancel or Cancel()
         with self._lock:
             # A run that failed leaves the compiled graph between two shapes: it is loaded anew.
             request = self._request or self._load().create_infer_request()
@@ -101,9 +106,13 @@ class OpenVinoGraph:
                 # Not infer(): where memory runs out, 2026.4.1's leaves the last run's outputs in
                 # place and raises nothing. A request that is new each time costs a quarter more.
                 request.start_async(inputs)
-                request.wait()
+                with cancel.by(request.cancel):
+                    request.wait()
                 found = tuple(np.array(request.get_tensor(name).data) for name in outputs)
             except Exception as error:  # openvino's errors share no narrower base
+                if cancel.told:
+                    self._request = request  # it computes the same as before
+                    raise Cancelled from None
                 if _is_about_memory(error):
                     raise _out_of_memory(f"computing {outputs[0]}") from None
                 raise BundleError(f"openvino cannot run the graph: {line_of(error)}") from None

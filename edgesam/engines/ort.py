@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgesam.cancel import Cancel
 from edgesam.embedding import ImageSide
 from edgesam.engines.ort_bytes import asks_for_bytes, start_in_bytes
 from edgesam.engines.protocol import Graphs, MaskPrompts, Prompts
@@ -127,10 +128,23 @@ def _load(path: Path, precision: str, device: str, threads: int | None, in_bytes
     return session
 
 
-def _run(session: Any, outputs: list[str], inputs: dict[str, NDArray[Any]]) -> Any:
+def _run(
+    session: Any,
+    outputs: list[str],
+    inputs: dict[str, NDArray[Any]],
+    cancel: Cancel | None = None,
+) -> Any:
     try:
-        return session.run(outputs, inputs)
+        if cancel is None:
+            return session.run(outputs, inputs)
+        import onnxruntime
+
+        options = onnxruntime.RunOptions()
+        with cancel.by(lambda: setattr(options, "terminate", True)):
+            return session.run(outputs, inputs, options)
     except Exception as error:
+        if cancel is not None:
+            cancel.check()
         if _is_about_memory(error):
             raise _out_of_memory(f"computing {outputs[0]}", error) from None
         raise BundleError(f"onnxruntime cannot run the graph: {_line(error)}") from None
@@ -166,8 +180,11 @@ class OrtSession:
         self._side_names = [output.name for output in image_side.get_outputs()]
         self.description = f"onnxruntime:{device}"
 
-    def encode(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
-        result: NDArray[np.float32] = _run(self._encoder, ["image_embeddings"], {"image": image})[0]
+    def encode(
+        self, image: NDArray[np.float32], cancel: Cancel | None = None
+    ) -> NDArray[np.float32]:
+        inputs = {"image": image}
+        result: NDArray[np.float32] = _run(self._encoder, ["image_embeddings"], inputs, cancel)[0]
         return result
 
     def image_side(self, embedding: NDArray[np.float32], masks: MaskPrompts) -> ImageSide:

@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from edgesam.cancel import Cancel
 from edgesam.embedding import ImageSide
 
 
@@ -62,8 +63,14 @@ class Session(Protocol):
     def description(self) -> str:
         """Engine and device that really run, as ``onnxruntime:cpu``."""
 
-    def encode(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(1, 3, S, S) -> (1, 256, G, G)."""
+    def encode(
+        self, image: NDArray[np.float32], cancel: Cancel | None = None
+    ) -> NDArray[np.float32]:
+        """(1, 3, S, S) -> (1, 256, G, G).
+
+        Raises:
+            Cancelled: ``cancel`` was told before it was done.
+        """
 
     def image_side(self, embedding: NDArray[np.float32], masks: MaskPrompts) -> ImageSide:
         """Of an embedding (1, 256, G, G) with the mask prompts of those that it is for."""
