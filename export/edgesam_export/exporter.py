@@ -14,7 +14,7 @@ from pathlib import Path
 from edgesam.bundle import Bundle, write_bundle
 from edgesam.digest import sha256_of
 from edgesam.errors import BundleError, ExportError
-from edgesam.manifest import BundleFile, Manifest, Role, Variant
+from edgesam.manifest import Manifest, Role, Variant
 from edgesam.models import MODELS, PROFILES, ModelSpec, Profile
 from edgesam_bench.passports import shipped_passport
 from edgesam_export import BUILDER
@@ -22,6 +22,7 @@ from edgesam_export.architecture import ARCHITECTURES, build, recognise
 from edgesam_export.checkpoint import read_checkpoint
 from edgesam_export.graphs.net import Net
 from edgesam_export.graphs.weights import Weights
+from edgesam_export.measured import entered
 from edgesam_export.quantization.qdq import quantize
 from edgesam_export.quantization.recipe import Recipe, shipped_recipe
 from edgesam_export.verify import verify_graph
@@ -43,6 +44,7 @@ def export_bundle(
     arch: str | None = None,
     profile: str | None = None,
     variants: Sequence[str] | None = None,
+    recipe: Recipe | None = None,
     progress: Progress = lambda _: None,
 ) -> Bundle:
     """Turn a checkpoint into a bundle with the variant ``fp32``, and others where they are known.
@@ -55,6 +57,7 @@ def export_bundle(
         arch: overrides what the keys say.
         profile: preprocessing of a checkpoint whose sha256 is not known.
         variants: to write beside fp32: ``int8``; None for those whose passport ships.
+        recipe: of int8, instead of the one that ships.
         progress: told what is happening.
 
     Raises:
@@ -73,7 +76,7 @@ def export_bundle(
         with _scratch(out) as scratch:
             files: dict[str, Path] = {}
             written = {"fp32": _write_variant(nets, scratch, files, progress)}
-            recipe = _recipe(sha256, variants, checkpoint.name)
+            recipe = _recipe(sha256, variants, recipe, checkpoint.name)
             if recipe is not None:
                 # Anew, and it alone: a network that was saved cannot be changed any more.
                 encoder = ARCHITECTURES[name].build(found, Weights(weights, weights.shapes))
@@ -136,9 +139,9 @@ def _write_variant(
     progress("checking the graphs")
     for path in paths.values():
         verify_graph(path)
-    entries = {role: _enter(path, files) for role, path in paths.items()}
+    entries = {role: entered(path, files) for role, path in paths.items()}
     variant = Variant(
-        **entries, weights=None if weights is None else _enter(weights, files), passport=None
+        **entries, weights=None if weights is None else entered(weights, files), passport=None
     )
     return _vouched(variant, scratch / "passport.fp32.json", files)
 
@@ -151,8 +154,8 @@ def _write_int8(
     path = scratch / "image_encoder.int8.onnx"
     beside = encoder.save(path)
     verify_graph(path)
-    weights = None if beside is None else _enter(beside, files)
-    variant = replace(fp32, image_encoder=_enter(path, files), weights=weights, passport=None)
+    weights = None if beside is None else entered(beside, files)
+    variant = replace(fp32, image_encoder=entered(path, files), weights=weights, passport=None)
     return _vouched(variant, scratch / "passport.int8.json", files)
 
 
@@ -162,32 +165,27 @@ def _vouched(variant: Variant, passport: Path, files: dict[str, Path]) -> Varian
     if report is None:
         return variant
     passport.write_bytes(report)
-    return replace(variant, passport=_enter(passport, files))
+    return replace(variant, passport=entered(passport, files))
 
 
-def _recipe(sha256: str, variants: Sequence[str] | None, where: str) -> Recipe | None:
+def _recipe(
+    sha256: str, variants: Sequence[str] | None, given: Recipe | None, where: str
+) -> Recipe | None:
     """How to make the INT8 variant, if it is wanted."""
     for name in variants or ():
         if name not in VARIANTS:
             raise ExportError(f"no variant is called {name!r}; known: {', '.join(VARIANTS)}")
     if variants is not None and "int8" not in variants:
         return None
-    recipe = shipped_recipe(sha256)
+    if given is not None and given.checkpoint != sha256:
+        raise ExportError(f"the recipe is not of {where}: learn one with --calibration")
+    recipe = given or shipped_recipe(sha256)
     if recipe is None and variants is not None:
         raise ExportError(
-            f"{where} has no recipe for int8: they ship for lite-medsam and mobile-sam, and "
-            "calibration on pictures of one's own is not here yet"
+            f"{where} has no recipe for int8: they ship for lite-medsam and mobile-sam; learn one "
+            "from pictures of your own with --calibration DIR"
         )
     return recipe
-
-
-def _enter(path: Path, files: dict[str, Path]) -> BundleFile:
-    """Name a finished file by its role and the start of its hash, and note where it lies."""
-    sha256 = sha256_of(path)
-    role, precision, *_, suffix = path.name.split(".")
-    name = f"{role}.{precision}.{sha256[:8]}.{suffix}"
-    files[name] = path
-    return BundleFile(name, sha256, path.stat().st_size)
 
 
 def _profile(

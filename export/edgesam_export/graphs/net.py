@@ -232,6 +232,15 @@ class Net:
 
     # Changes to what has been built
 
+    @property
+    def nodes(self) -> tuple[ir.Node, ...]:
+        """All of them, in an order in which they can be computed."""
+        return tuple(self._nodes)
+
+    def holds(self, value: ir.Value | None) -> bool:
+        """Whether a value is an initializer."""
+        return value is not None and self._constants.get(value.name or "") is value
+
     def node(self, name: str) -> ir.Node | None:
         """The node of that name."""
         return next((node for node in self._nodes if node.name == name), None)

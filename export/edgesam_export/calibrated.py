@@ -1,0 +1,151 @@
+"""Checkpoint and pictures in, a bundle with measured variants out. Knows which variants there are.
+
+The bundle is whole with fp32 before anything is learned, and stays so whatever follows.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from edgesam.bundle import Bundle
+from edgesam.errors import ExportError
+from edgesam_bench.gate import LOW_PRECISION, Gate
+from edgesam_bench.variants.gallery import Gallery, Sample, open_gallery
+from edgesam_bench.variants.parts import MOST_HELD_OUT, in_turn, parted
+from edgesam_bench.variants.verdict import Verdict
+from edgesam_export.architecture import ARCHITECTURES, recognise
+from edgesam_export.checkpoint import read_checkpoint
+from edgesam_export.exporter import Progress, export_bundle
+from edgesam_export.graphs.net import Net
+from edgesam_export.graphs.weights import Weights
+from edgesam_export.measured import Candidate, measured, scratch_in
+from edgesam_export.quantization.calibration import Learned, calibrate
+from edgesam_export.quantization.qdq import quantize
+from edgesam_export.quantization.recipe import Recipe
+
+MEASURED = ("int8",)
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """What came of it.
+
+    Attributes:
+        bundle: with the variants that hold the gate.
+        verdicts: by variant.
+        learned: the INT8 recipe and what was tried for it, if one was learned.
+        gallery: what the folder holds.
+    """
+
+    bundle: Bundle
+    verdicts: dict[str, Verdict]
+    learned: Learned | None
+    gallery: Gallery = field(repr=False)
+
+
+def export_calibrated(
+    checkpoint: Path,
+    out: Path,
+    pictures: Path,
+    *,
+    variants: Sequence[str],
+    recipe: Path | None = None,
+    model: str | None = None,
+    arch: str | None = None,
+    profile: str | None = None,
+    gate: Gate = LOW_PRECISION,
+    progress: Progress = lambda _: None,
+) -> Calibrated:
+    """Export fp32, then each variant that holds the gate on pictures that had no say in it.
+
+    Args:
+        checkpoint: as :func:`edgesam_export.export_bundle` takes it, like all that is not said.
+        out: likewise.
+        pictures: a folder of pictures, DICOM studies and volumes.
+        variants: to measure: ``int8``.
+        recipe: of INT8, to be measured instead of learned; then all pictures but its own judge.
+        gate: what must hold.
+
+    Raises:
+        ExportError: as :func:`edgesam_export.export_bundle`, or too few pictures to learn from.
+        ImageError: no picture can be read.
+        BundleError: the bundle cannot be written.
+    """
+    for name in variants:
+        if name not in MEASURED:
+            raise ExportError(f"no variant {name!r} can be measured; there are: {MEASURED}")
+    given = None if recipe is None else read_recipe(recipe)
+    gallery = open_gallery(pictures, progress)
+    bundle = export_bundle(
+        checkpoint,
+        out,
+        model=model,
+        arch=arch,
+        profile=profile,
+        variants=("fp32",),
+        progress=progress,
+    )
+    with read_checkpoint(checkpoint) as weights:
+        name, found = recognise(weights.shapes, arch, checkpoint.name)
+
+        def make() -> Net:
+            return ARCHITECTURES[name].build(found, Weights(weights, weights.shapes))
+
+        return _with_int8(bundle, make, gallery, given, gate, progress)
+
+
+def read_recipe(path: Path) -> Recipe:
+    """A recipe in a file of its own, or in the passport of a variant that was calibrated.
+
+    Raises:
+        ExportError: there is none.
+    """
+    try:
+        text = path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ExportError(f"{path} cannot be read: {error}") from None
+    try:
+        inside: Any = json.loads(text)["recipe"]
+    except (ValueError, KeyError, TypeError):
+        return Recipe.from_json(text, str(path))
+    return Recipe.from_json(json.dumps(inside), str(path))
+
+
+def _with_int8(
+    bundle: Bundle,
+    make: Callable[[], Net],
+    gallery: Gallery,
+    recipe: Recipe | None,
+    gate: Gate,
+    progress: Progress,
+) -> Calibrated:
+    learned = None
+    held_out: Sequence[Sample]
+    if recipe is None:
+        parts = parted(gallery.samples)
+        learned = calibrate(bundle, make, parts, gate=gate, progress=progress)
+        recipe, held_out = learned.recipe, parts.held_out
+    else:
+        if recipe.checkpoint != bundle.manifest.checkpoint_sha256:
+            raise ExportError("the recipe is of another checkpoint: learn one for this")
+        used = set(recipe.images)
+        held_out = in_turn([s for s in gallery.samples if s.key not in used], MOST_HELD_OUT)
+    if recipe is None:
+        failures = ["no set of layers in int8 holds it on the pictures that select"]
+        return Calibrated(bundle, {"int8": Verdict({}, failures, ())}, learned, gallery)
+    about = {"recipe": recipe.to_dict()} if learned is None else learned.about
+    with scratch_in(bundle.path) as scratch:
+        path = scratch / "image_encoder.int8.onnx"
+        net = make()
+        quantize(net, recipe)
+        weights = net.save(path)
+        fp32 = bundle.variants["fp32"]
+        candidate = Candidate.of("int8", fp32, {"image_encoder": path}, weights)
+        found, verdict = measured(
+            bundle, candidate, held_out, gate=gate, about=about, progress=progress
+        )
+    return Calibrated(found, {"int8": verdict}, learned, gallery)
