@@ -17,6 +17,7 @@ from edgesam.engines.openvino_graph import (
     import_openvino,
     line_of,
 )
+from edgesam.engines.openvino_split import SplitGraph
 from edgesam.engines.protocol import Graphs, Prompts
 from edgesam.errors import EngineUnavailable, PrecisionMismatch
 from edgesam.machine import instruction_sets
@@ -51,10 +52,12 @@ class OpenVino:
 
     def precisions(self, device: str) -> tuple[str, ...]:
         if device == "gpu":
-            return ("fp32",)
-        # Without these OpenVINO computes 8 bits by way of 16, which overflow, and bf16 not at all.
+            return ("fp16", "fp32")
+        # Without these OpenVINO computes 8 bits by way of 16, which overflow, and in 16 bits not
+        # at all.
         native = {
             "int8": {"avx_vnni", "avx512_vnni", "amx_int8"},
+            "fp16": {"avx512_fp16", "amx_fp16"},
             "bf16": {"avx512_bf16", "amx_bf16"},
         }
         here = set(instruction_sets())
@@ -86,9 +89,12 @@ class OpenVino:
             )
         core = import_openvino().Core()
         _check_capability(core, _DEVICES[device], precision)
-        encoder, image_side, decoder = (
-            OpenVinoGraph(core, path, precision, _DEVICES[device], threads)
-            for path in (graphs.image_encoder, graphs.image_side, graphs.mask_decoder)
+        encoder = _encoder(core, graphs, precision, _DEVICES[device], threads)
+        # Of bf16, too, nothing but the encoder was found to keep its masks.
+        of_decoder = "fp32" if precision == "bf16" else precision
+        image_side, decoder = (
+            OpenVinoGraph(core, path, of_decoder, _DEVICES[device], threads)
+            for path in (graphs.image_side, graphs.mask_decoder)
         )
         if precision == "int8" and not {"i8", "u8"} & (
             encoder.types | image_side.types | decoder.types
@@ -99,6 +105,15 @@ class OpenVino:
                 "openvino runs %d threads, not %d: no more than cores", encoder.threads, threads
             )
         return OpenVinoSession(encoder, image_side, decoder, device=device)
+
+
+def _encoder(
+    core: Any, graphs: Graphs, precision: str, device: str, threads: int | None
+) -> OpenVinoGraph | SplitGraph:
+    path, until = graphs.image_encoder, graphs.fp32_until
+    if until is None:
+        return OpenVinoGraph(core, path, precision, device, threads)
+    return SplitGraph(core, path, until, ("fp32", precision), device, threads)
 
 
 def _check_capability(core: Any, device: str, precision: str) -> None:
@@ -117,7 +132,7 @@ class OpenVinoSession:
 
     def __init__(
         self,
-        encoder: OpenVinoGraph,
+        encoder: OpenVinoGraph | SplitGraph,
         image_side: OpenVinoGraph,
         decoder: OpenVinoGraph,
         *,

@@ -24,7 +24,8 @@ _PROVIDERS: dict[str, list[tuple[str, dict[str, str]]]] = {
     # TensorFloat-32 keeps 10 bits of mantissa: it would not be the fp32 that was asked for.
     "cuda": [("CUDAExecutionProvider", {"use_tf32": "0"}), ("CPUExecutionProvider", {})],
 }
-_ELEMENT_TYPE = {"fp32": "tensor(float)", "int8": "tensor(float)"}
+# Of outputs, which are float32 in graphs of every precision.
+_ELEMENT_TYPE = dict.fromkeys(("fp32", "fp16", "int8"), "tensor(float)")
 # Without them products of bytes are summed in 16 bits, which overflow, and wrong masks come out.
 _BYTE_PRODUCTS = {"avx_vnni", "avx512_vnni", "amx_int8", "asimddp", "i8mm"}
 
@@ -55,7 +56,9 @@ class OnnxRuntime:
         return tuple(device for device, chain in _PROVIDERS.items() if chain[0][0] in offered)
 
     def precisions(self, device: str) -> tuple[str, ...]:
-        return ("int8", "fp32") if device != "cuda" and _multiplies_bytes() else ("fp32",)
+        if device == "cuda":
+            return ("fp16", "fp32")
+        return ("int8", "fp32") if _multiplies_bytes() else ("fp32",)
 
     def open(
         self,
@@ -84,6 +87,11 @@ class OnnxRuntime:
             logger.warning(
                 "this processor does not multiply bytes exactly (VNNI): onnxruntime computes the "
                 "int8 variant in float32, with the same masks and no faster"
+            )
+        if precision == "fp16" and device == "cpu":
+            logger.warning(
+                "onnxruntime has no products in float16 on a CPU: it computes the fp16 variant in "
+                "float32, with the same masks and no faster"
             )
         paths = graphs.image_encoder, graphs.image_side, graphs.mask_decoder
         return OrtSession(

@@ -94,11 +94,16 @@ def open_candidate(bundle: Bundle, candidate: Candidate, engine: str | Engine = 
         role: at.get(variant.graph(role).file) or bundle.verified(variant.graph(role))
         for role in ROLES
     }
-    if variant.weights is not None:
+    if variant.weights is not None and variant.image_encoder.file in at:
         # An engine looks for weights beside the graph, under the name that is written in it.
         assert variant.weights.file in at
     runner = choose(engine) if isinstance(engine, str) else engine
-    session = runner.open(Graphs(**graphs), precision=candidate.name, device="auto", threads=None)
+    session = runner.open(
+        Graphs(**graphs, fp32_until=variant.computed.fp32_until if variant.computed else None),
+        precision=candidate.name,
+        device="auto",
+        threads=None,
+    )
     variants = {**bundle.variants, candidate.name: variant}
     with_it = Bundle(bundle.path, replace(bundle.manifest, variants=variants))
     return Sam(with_it, candidate.name, session, None)

@@ -42,7 +42,7 @@ def write_data_file(path: Path, tensors: Iterable[Promise]) -> tuple[Path, list[
     with unnamed.open("wb") as file:
         for tensor in tensors:
             gap = bytes(-file.tell() % _PAGE)
-            data = tensor.read().astype("<f4", copy=False).tobytes()
+            data = tensor.read().astype(tensor.dtype.newbyteorder("<"), copy=False).tobytes()
             for part in (gap, data):
                 file.write(part)
                 digest.update(part)
@@ -53,14 +53,14 @@ def write_data_file(path: Path, tensors: Iterable[Promise]) -> tuple[Path, list[
     return named, places
 
 
-def external(name: str, shape: tuple[int, ...], file: Path, place: Placed) -> ir.ExternalTensor:
+def external(name: str, promise: Promise, file: Path, place: Placed) -> ir.ExternalTensor:
     """The reference that a graph beside the file holds."""
     return ir.ExternalTensor(
         file.name,
         place.offset,
         place.length,
-        ir.DataType.FLOAT,
-        shape=ir.Shape(shape),
+        ir.DataType.from_numpy(promise.dtype),
+        shape=ir.Shape(promise.shape),
         name=name,
         base_dir=file.parent,
     )

@@ -26,6 +26,7 @@ OPSET = 20  # Gelu is an operator since 20; ONNX Runtime 1.17, OpenVINO 2024, Te
 IR_VERSION = 9
 
 FLOAT = ir.DataType.FLOAT
+FLOAT16 = ir.DataType.FLOAT16
 INT32 = ir.DataType.INT32
 INT64 = ir.DataType.INT64
 
@@ -101,7 +102,8 @@ class Net:
             return self._constants[name]
         if isinstance(array, Promise):
             self._promises[name] = array
-            value = ir.Value(name=name, type=ir.TensorType(FLOAT), shape=ir.Shape(array.shape))
+            type_ = ir.TensorType(ir.DataType.from_numpy(array.dtype))
+            value = ir.Value(name=name, type=type_, shape=ir.Shape(array.shape))
         else:
             tensor = ir.Tensor(np.array(array, order="C"), name=name)
             value = ir.Value(
@@ -241,6 +243,23 @@ class Net:
         """Whether a value is an initializer."""
         return value is not None and self._constants.get(value.name or "") is value
 
+    @property
+    def outputs(self) -> tuple[ir.Value, ...]:
+        """The graph's."""
+        return tuple(self._outputs)
+
+    def halved(self, value: ir.Value) -> ir.Value:
+        """An initializer's values rounded to float16, as an initializer beside it."""
+        assert value.name is not None
+        name = f"{value.name}:float16"
+        if name in self._constants:
+            return self._constants[name]
+        promise = self._promises.get(value.name)
+        if promise is None:
+            array = self.read(value)
+            promise = Promise(array.shape, lambda: array)
+        return self._constant(name, promise.halved(f"the tensor {self._prefix}{value.name}"))
+
     def node(self, name: str) -> ir.Node | None:
         """The node of that name."""
         return next((node for node in self._nodes if node.name == name), None)
@@ -292,13 +311,13 @@ class Net:
         Raises:
             ExportError: a weight has values that are not finite.
         """
-        large = [n for n, p in self._promises.items() if 4 * math.prod(p.shape) > _SMALL]
+        large = [n for n, p in self._promises.items() if p.nbytes > _SMALL]
         beside = None
-        if sum(4 * math.prod(self._promises[name].shape) for name in large) > _INLINE:
+        if sum(self._promises[name].nbytes for name in large) > _INLINE:
             beside, places = write_data_file(path, (self._promises[name] for name in large))
             for name, place in zip(large, places, strict=True):
-                shape = self._promises.pop(name).shape
-                self._constants[name].const_value = external(name, shape, beside, place)
+                promise = self._promises.pop(name)
+                self._constants[name].const_value = external(name, promise, beside, place)
         for name, promise in self._promises.items():
             array = np.array(promise.read(), order="C")
             self._constants[name].const_value = ir.Tensor(array, name=name)
