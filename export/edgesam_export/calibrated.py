@@ -126,7 +126,7 @@ def _with_int8(
     learned = None
     held_out: Sequence[Sample]
     if recipe is None:
-        parts = parted(gallery.samples)
+        parts = parted(gallery.samples, gate.pictures)
         learned = calibrate(bundle, make, parts, gate=gate, progress=progress)
         recipe, held_out = learned.recipe, parts.held_out
     else:

@@ -1,8 +1,9 @@
 """Which pictures teach, which select and which judge: by their hashes alone. Knows no picture.
 
-Each modality is parted by itself: half of it is held out, a quarter selects, a quarter calibrates.
-What was taken together (slices of a volume, a study) stays together. As the order is that of
-hashes, one more file moves at most the few pictures at the borders.
+Each modality is parted by itself: half of it is held out, more where that would be too few for a
+gate; one half of the rest selects, the other calibrates. What was taken together (slices of a
+volume, a study) stays together. As the order is that of hashes, one more file moves at most the
+few pictures at the borders.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from dataclasses import dataclass
 
 from edgesam_bench.variants.gallery import Sample
 
-_HELD_OUT, _SELECTING = 0.5, 0.75  # where the parts end
+_HELD_OUT, _MOST_HELD_OUT = 0.5, 0.75  # shares of all
+_SPARE = 1.1  # in some pictures nothing is found
 MOST_CALIBRATING, MOST_SELECTING, MOST_HELD_OUT = 32, 16, 60
 
 
@@ -32,15 +34,23 @@ class Parts:
     held_out: tuple[Sample, ...]
 
 
-def parted(samples: Sequence[Sample]) -> Parts:
-    """The three parts, each of some modalities in turn and not larger than it needs to be."""
+def parted(samples: Sequence[Sample], least_held_out: int = 0) -> Parts:
+    """The three parts, each of some modalities in turn and not larger than it needs to be.
+
+    Args:
+        samples: all there are.
+        least_held_out: how many a gate wants; of few pictures up to three quarters are held out.
+    """
+    wanted = _SPARE * least_held_out / max(len(samples), 1)
+    held_out = min(max(_HELD_OUT, wanted), _MOST_HELD_OUT)
+    selecting = (1 + held_out) / 2  # where that part ends
     by_modality: dict[str, list[Sample]] = {}
     for sample in samples:
         by_modality.setdefault(sample.modality, []).append(sample)
     parts: tuple[list[Sample], ...] = ([], [], [])
     for modality in sorted(by_modality):
         for sample, at in _places(by_modality[modality]):
-            parts[0 if at > _SELECTING else 1 if at > _HELD_OUT else 2].append(sample)
+            parts[0 if at > selecting else 1 if at > held_out else 2].append(sample)
     return Parts(
         in_turn(parts[0], MOST_CALIBRATING),
         in_turn(parts[1], MOST_SELECTING),

@@ -6,6 +6,7 @@ gate judges on are not seen here.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -41,7 +42,7 @@ from edgesam_export.quantization.search import Answer, Tried, chosen, pareto, se
 ENGINE = "onnxruntime"
 
 _MARGIN_MEAN, _MARGIN_P5 = 0.002, 0.01  # other pictures will be a little worse
-_FOR_THE_ORDER = 4  # pictures
+_FOR_THE_ORDER = 3  # pictures
 _ROUNDS = 5  # of a timing
 
 
@@ -94,7 +95,7 @@ def calibrate(
             f"{len(parts.selecting)} select and {len(parts.calibrating)} calibrate; give more"
         )
     with scratch_in(bundle.path) as scratch:
-        order = _order(bundle, make, parts.calibrating, scratch, progress)
+        order = _order(bundle, make, parts, scratch, progress)
         with edgesam.load(bundle.path, engine=ENGINE, variant="fp32") as fp32:
             exam: list[Page] = []
             for page in pages(fp32, parts.selecting):
@@ -120,13 +121,14 @@ def stricter(gate: Gate) -> Gate:
 def _order(
     bundle: Bundle,
     make: Callable[[], Net],
-    samples: Sequence[Sample],
+    parts: Parts,
     scratch: Path,
     progress: Progress,
 ) -> list[Joining]:
     """Learn how each product is quantised, and sort them by what they are worth."""
-    manifest = bundle.manifest
+    manifest, samples = bundle.manifest, parts.calibrating
     products = products_of(make())
+    start = time.monotonic()
     seen = probe(
         make,
         products,
@@ -135,6 +137,8 @@ def _order(
         scratch,
         lambda done: progress(f"watching what {done} of {len(samples)} pictures become"),
     )
+    an_encode = (time.monotonic() - start) / len(samples)
+    progress(f"some {_minutes_left(an_encode, len(products), parts, manifest)} minutes are left")
     learned = {}
     for number, product in enumerate(products, start=1):
         progress(f"learning scales of {number} of {len(products)} products")
@@ -148,6 +152,15 @@ def _order(
         scratch,
         lambda done, of: progress(f"trying {done} of {of} products alone"),
     )
+
+
+def _minutes_left(an_encode: float, products: int, parts: Parts, manifest: Manifest) -> int:
+    """A rough guess: everything takes as long as so many encodes."""
+    a_page = 3 if "point" in manifest.profile.prompt_kinds else 2  # its prompts included
+    sets = 1 + math.ceil(math.log2(products + 1))
+    encodes = products * (_FOR_THE_ORDER + 1)
+    encodes += a_page * ((sets + 1) * len(parts.selecting) + 2 * len(parts.held_out))
+    return math.ceil(an_encode * encodes / 60)
 
 
 def _inputs(samples: Sequence[Sample], manifest: Manifest) -> Iterator[NDArray[np.float32]]:

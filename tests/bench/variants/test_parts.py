@@ -79,3 +79,14 @@ def test_large_folders_are_cut_evenly() -> None:
 def test_modalities_take_turns() -> None:
     some = in_turn(many(50) + many(3, "mri"), 6)
     assert [s.modality for s in some] == ["ct", "mri"] * 3
+
+
+def test_of_few_pictures_more_are_held_out() -> None:
+    parts = parted(many(54), least_held_out=30)
+    assert 32 <= len(parts.held_out) <= 34
+    assert len(parts.selecting) >= 10
+    assert len(parts.calibrating) >= 10
+    fewer = parted(many(24), least_held_out=30)
+    assert len(fewer.held_out) == 18
+    assert fewer.selecting
+    assert fewer.calibrating

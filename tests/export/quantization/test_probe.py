@@ -71,7 +71,9 @@ def test_products() -> None:
     assert found["patch/Conv"].place is None
     assert found["fc/MatMul"].place == "norm"
     assert found["fc/MatMul"].has_bias
-    np.testing.assert_array_equal(found["fc/MatMul"].weight, WEIGHTS["fc.weight"].T.astype(np.float32))
+    np.testing.assert_array_equal(
+        found["fc/MatMul"].weight, WEIGHTS["fc.weight"].T.astype(np.float32)
+    )
 
 
 def test_a_norm_that_something_else_reads_is_no_place() -> None:
