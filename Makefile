@@ -144,6 +144,7 @@ speed: $(VENV)/.test $(REFERENCE_VENV)/.reference
 	        --reference-python $(REFERENCE_BIN)/python \
 	        --out bench/results/speed-$$model.json --picture docs/speed-$$model.png || exit; \
 	done
+	$(BIN)/python -m edgesam_bench.speed.page $(MODELS:%=bench/results/speed-%.json) --out docs/speed.md
 
 # Export, encode and click of SAM's ViTs beside official PyTorch: time and memory.
 vit-cost: $(VENV)/.run $(REFERENCE_VENV)/.reference

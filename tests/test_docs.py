@@ -56,6 +56,16 @@ def test_the_page_of_costs() -> None:
     assert page == markdown(results("vit-cost.json"))
 
 
+def test_the_page_of_speed() -> None:
+    from edgesam_bench.speed.page import markdown
+
+    reports = [results(f"speed-{model}.json") for model in MEASURED]
+    assert (ROOT / "docs" / "speed.md").read_text("utf-8") == markdown(reports)
+    for report in reports:
+        assert report["graphs"] == results(f"parity-{report['model']}.json")["graphs"]
+        assert not report["quick"]
+
+
 def test_the_automatic_masks() -> None:
     report = results("everything.json")
     found = report["all"]

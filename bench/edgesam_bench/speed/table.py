@@ -63,12 +63,13 @@ def _own(report: Mapping[str, Any]) -> str:
         found = measure["of"][EDGESAM]
         figures = (amount(found[p], measure["unit"]) for p in ("p50", "p95", "p99"))
         spread = "-" if found["spread"] is None else f"{found['spread']:.0%}"
-        rows.append((_title(name, report), str(found["n"]), *figures, spread))
+        rows.append((title(name, report), str(found["n"]), *figures, spread))
     missing = (f"{MEASURES[name].title}: {why}" for name, why in report["not_measured"].items())
     return "\n".join([_table(rows), *missing])
 
 
-def _title(name: str, report: Mapping[str, Any]) -> str:
+def title(name: str, report: Mapping[str, Any]) -> str:
+    """What a measure is called in a report."""
     if name == "everything":
         return f"{MEASURES[name].title}, {report['grid']} x {report['grid']} points"
     return MEASURES[name].title
@@ -87,7 +88,7 @@ def _beside(report: Mapping[str, Any]) -> str:
             p50 = amount(measure["of"][peer]["p50"], measure["unit"])
             cells.append(f"{p50}  {ratio['median']:.2f} ({ratio['min']:.2f}-{ratio['max']:.2f})")
         if set(cells) != {"-"}:
-            rows.append((_title(name, report), *cells))
+            rows.append((title(name, report), *cells))
     return _table(rows)
 
 
