@@ -37,8 +37,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--variant",
         action="append",
-        choices=("fp32", "int8"),
-        help="to write; fp32 always is; default: all whose passport ships; may be repeated",
+        choices=("fp32", "fp16", "bf16", "int8"),
+        help="to write; fp32 always is; default: all but fp16 whose passport ships; may be "
+        "repeated",
     )
     parser.add_argument(
         "--calibration",
