@@ -13,21 +13,23 @@ from typing import Any
 
 from edgesam.bundle import Bundle
 from edgesam.errors import ExportError
+from edgesam.manifest import Role
 from edgesam_bench.gate import LOW_PRECISION, Gate
 from edgesam_bench.variants.gallery import Gallery, Sample, open_gallery
 from edgesam_bench.variants.parts import MOST_HELD_OUT, in_turn, parted
 from edgesam_bench.variants.verdict import Verdict
-from edgesam_export.architecture import ARCHITECTURES, recognise
+from edgesam_export.architecture import ARCHITECTURES, build, recognise
 from edgesam_export.checkpoint import read_checkpoint
 from edgesam_export.exporter import Progress, export_bundle
 from edgesam_export.graphs.net import Net
 from edgesam_export.graphs.weights import Weights
 from edgesam_export.measured import Candidate, measured, scratch_in
+from edgesam_export.precision.measuring import check_bf16, measured_bf16, measured_fp16
 from edgesam_export.quantization.calibration import Learned, calibrate
 from edgesam_export.quantization.qdq import quantize
 from edgesam_export.quantization.recipe import Recipe
 
-MEASURED = ("int8",)
+MEASURED = ("fp16", "bf16", "int8")
 
 
 @dataclass(frozen=True)
@@ -66,18 +68,21 @@ def export_calibrated(
         checkpoint: as :func:`edgesam_export.export_bundle` takes it, like all that is not said.
         out: likewise.
         pictures: a folder of pictures, DICOM studies and volumes.
-        variants: to measure: ``int8``.
+        variants: to measure, in this order: ``fp16``, ``bf16``, ``int8``.
         recipe: of INT8, to be measured instead of learned; then all pictures but its own judge.
         gate: what must hold.
 
     Raises:
-        ExportError: as :func:`edgesam_export.export_bundle`, or too few pictures to learn from.
+        ExportError: as :func:`edgesam_export.export_bundle`, or too few pictures to learn from, or
+            bf16 on a processor that does not compute in it: then nothing is written.
         ImageError: no picture can be read.
         BundleError: the bundle cannot be written.
     """
     for name in variants:
         if name not in MEASURED:
             raise ExportError(f"no variant {name!r} can be measured; there are: {MEASURED}")
+    if "bf16" in variants:
+        check_bf16()
     given = None if recipe is None else read_recipe(recipe)
     gallery = open_gallery(pictures, progress)
     bundle = export_bundle(
@@ -95,7 +100,21 @@ def export_calibrated(
         def make() -> Net:
             return ARCHITECTURES[name].build(found, Weights(weights, weights.shapes))
 
-        return _with_int8(bundle, make, gallery, given, gate, progress)
+        def make_all() -> dict[Role, Net]:
+            return build(name, found, weights, weights.shapes, checkpoint.name)
+
+        verdicts: dict[str, Verdict] = {}
+        learned: Learned | None = None
+        samples = gallery.samples
+        for variant in dict.fromkeys(variants):
+            if variant == "fp16":
+                bundle, verdict = measured_fp16(bundle, make_all, samples, gate, progress)
+            elif variant == "bf16":
+                bundle, verdict = measured_bf16(bundle, make(), samples, gate, progress)
+            else:
+                bundle, verdict, learned = _with_int8(bundle, make, samples, given, gate, progress)
+            verdicts[variant] = verdict
+    return Calibrated(bundle, verdicts, learned, gallery)
 
 
 def read_recipe(path: Path) -> Recipe:
@@ -118,25 +137,25 @@ def read_recipe(path: Path) -> Recipe:
 def _with_int8(
     bundle: Bundle,
     make: Callable[[], Net],
-    gallery: Gallery,
+    samples: Sequence[Sample],
     recipe: Recipe | None,
     gate: Gate,
     progress: Progress,
-) -> Calibrated:
+) -> tuple[Bundle, Verdict, Learned | None]:
     learned = None
     held_out: Sequence[Sample]
     if recipe is None:
-        parts = parted(gallery.samples, gate.pictures)
+        parts = parted(samples, gate.pictures)
         learned = calibrate(bundle, make, parts, gate=gate, progress=progress)
         recipe, held_out = learned.recipe, parts.held_out
     else:
         if recipe.checkpoint != bundle.manifest.checkpoint_sha256:
             raise ExportError("the recipe is of another checkpoint: learn one for this")
         used = set(recipe.images)
-        held_out = in_turn([s for s in gallery.samples if s.key not in used], MOST_HELD_OUT)
+        held_out = in_turn([s for s in samples if s.key not in used], MOST_HELD_OUT)
     if recipe is None:
         failures = ["no set of layers in int8 holds it on the pictures that select"]
-        return Calibrated(bundle, {"int8": Verdict({}, failures, ())}, learned, gallery)
+        return bundle, Verdict({}, failures, ()), learned
     about = {"recipe": recipe.to_dict()} if learned is None else learned.about
     with scratch_in(bundle.path) as scratch:
         path = scratch / "image_encoder.int8.onnx"
@@ -148,4 +167,4 @@ def _with_int8(
         found, verdict = measured(
             bundle, candidate, held_out, gate=gate, about=about, progress=progress
         )
-    return Calibrated(found, {"int8": verdict}, learned, gallery)
+    return found, verdict, learned

@@ -58,9 +58,12 @@ class Writing:
         self._progress(f"checking the {name} graphs")
         for path in paths.values():
             verify_graph(path)
-        entries = {role: entered(path, files) for role, path in paths.items()}
         variant = Variant(
-            **entries, weights=None if weights is None else entered(weights, files), passport=None
+            image_encoder=entered(paths["image_encoder"], files),
+            image_side=entered(paths["image_side"], files),
+            mask_decoder=entered(paths["mask_decoder"], files),
+            weights=None if weights is None else entered(weights, files),
+            passport=None,
         )
         return self._vouched(name, variant, files)
 

@@ -45,8 +45,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--calibration",
         metavar="DIR",
         type=Path,
-        help="pictures, DICOM and NIfTI to learn int8 from and to measure it on (60 or more, of 4 "
-        "modalities: subfolders named ct, mri, ...); what fails the gate is left out, exit code 3",
+        help="pictures, DICOM and NIfTI to measure variants on and to learn int8 from (60 or more, "
+        "of 4 modalities: subfolders named ct, mri, ...); what fails the gate is left out, exit "
+        "code 3",
     )
     parser.add_argument(
         "--recipe",
@@ -66,10 +67,11 @@ def run(args: argparse.Namespace) -> int:
         ChecksumMismatch: the checkpoint in the store is not the promised one.
         ExportError: the checkpoint cannot be exported, or not to that place.
     """
-    if args.variant is None or "int8" not in args.variant:
-        for option in ("calibration", "recipe"):
-            if getattr(args, option) is not None:
-                args.usage(f"--{option} is about a variant: add --variant int8")
+    asked = set(args.variant or ()) - {"fp32"}
+    if args.calibration is not None and not asked:
+        args.usage("--calibration is about a variant: add --variant int8, fp16 or bf16")
+    if args.recipe is not None and "int8" not in asked:
+        args.usage("--recipe is about a variant: add --variant int8")
     _check_place(args.out)
     spec = MODELS.get(args.checkpoint)
     if spec is None and not Path(args.checkpoint).is_file():

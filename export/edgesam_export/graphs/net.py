@@ -102,7 +102,7 @@ class Net:
             return self._constants[name]
         if isinstance(array, Promise):
             self._promises[name] = array
-            type_ = ir.TensorType(ir.DataType.from_numpy(array.dtype))
+            type_ = ir.TensorType(ir.DataType.from_numpy(np.dtype(array.dtype)))
             value = ir.Value(name=name, type=type_, shape=ir.Shape(array.shape))
         else:
             tensor = ir.Tensor(np.array(array, order="C"), name=name)

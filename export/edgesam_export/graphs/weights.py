@@ -31,12 +31,12 @@ class Promise:
 
     shape: Shape
     read: Callable[[], NDArray[Any]]
-    dtype: np.dtype[Any] = np.dtype(np.float32)
+    dtype: type[np.floating[Any]] = np.float32
 
     @property
     def nbytes(self) -> int:
         """Bytes of the array."""
-        return math.prod(self.shape) * self.dtype.itemsize
+        return math.prod(self.shape) * np.dtype(self.dtype).itemsize
 
     def map(
         self, change: Callable[[NDArray[np.float32]], NDArray[np.float32]], *shape: int
@@ -59,7 +59,7 @@ class Promise:
                 raise ExportError(f"{name} has values beyond float16's 65504: leave fp16 out")
             return half
 
-        return Promise(self.shape, read, np.dtype(np.float16))
+        return Promise(self.shape, read, np.float16)
 
 
 class Weights:

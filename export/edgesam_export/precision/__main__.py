@@ -58,7 +58,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"FAILED  {failure}")
     print(f"emulated, no passport; gate: {'failed' if failures else 'holds'}")
     if options.out:
-        write_results(options.out, {**report, "emulated": True, "quick": options.quick, "failures": failures})
+        write_results(
+            options.out, {**report, "emulated": True, "quick": options.quick, "failures": failures}
+        )
     return GATE if failures else 0
 
 

@@ -33,7 +33,7 @@ def cut_behind(net: Net, module: str) -> str:
 
 
 def cuts_of(net: Net) -> Sequence[tuple[str, str]]:
-    """Modules and the values behind which a graph can be cut, in its order; not behind the last module."""
+    """Modules, but for the last, and the values behind which a graph can be cut, in its order."""
     last_use: dict[ir.Value, int] = {}
     for index, node in enumerate(net.nodes):
         last_use.update(dict.fromkeys((v for v in node.inputs if v is not None), index))

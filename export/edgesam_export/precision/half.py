@@ -14,10 +14,8 @@ from edgesam_export.graphs.net import FLOAT, FLOAT16, Net
 
 PRODUCTS = frozenset({"MatMul", "Conv"})
 # What stays in the type that its values come in.
-_FOLLOW = frozenset(
-    "Add Concat Expand Gather Gelu Mul Pad Relu Reshape Slice Split Squeeze Sub Transpose"
-    " Unsqueeze".split()
-)
+_MOVES = {"Concat", "Expand", "Gather", "Pad", "Reshape", "Slice", "Split", "Squeeze", "Transpose"}
+_FOLLOW = _MOVES | {"Add", "Gelu", "Mul", "Relu", "Sub", "Unsqueeze"}
 # Angles of hundreds of radians and pixels of a mask prompt; hardly any work.
 _KEPT = "prompt_encoder."
 # What the result's type does not follow from the first input's.
@@ -31,7 +29,7 @@ def halve(net: Net) -> None:
     casts: dict[tuple[ir.Value, ir.DataType], ir.Value] = {}
     for node in net.nodes:
         made = _type(node, types)
-        if made == FLOAT or made == FLOAT16:
+        if made in (FLOAT, FLOAT16):
             made = FLOAT16 if _belongs_in_half(net, node, types) else FLOAT
             for index, value in enumerate(node.inputs):
                 if value is not None and _of(value, types) not in (made, *_WHOLE):
