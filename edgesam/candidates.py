@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from edgesam.crops import Crop
 from edgesam.embedding import Embedding
 from edgesam.memory import memory_for
-from edgesam.postprocess import ALTERNATIVES
 from edgesam.preprocess import decoder_inputs
 from edgesam.prompt import Prompt
 from edgesam.runs import Runs
 from edgesam.sam import Sam
+from edgesam.selection import ALTERNATIVES
 from edgesam_kernels.bilinear import measure_mask
 from edgesam_kernels.nms import box_nms
 from edgesam_kernels.regions import remove_small_regions

@@ -14,7 +14,7 @@ from edgesam.manifest import ROLES, Manifest, Variant
 from edgesam.memory import available_memory
 from edgesam.models import MOST_THREADS
 from edgesam.sam import Sam
-from edgesam.tuned import remembered
+from edgesam.tuned import Choice, remembered
 
 logger = logging.getLogger("edgesam")
 
@@ -32,8 +32,9 @@ def load(
 
     Args:
         model: a known model's name, or the folder of a bundle.
-        engine: ``onnxruntime`` or ``openvino``; ``auto`` takes the first that works here, or with a
-            variant of ``auto`` what ``edgesam tune`` found to be fastest on this machine.
+        engine: ``onnxruntime`` or ``openvino``; ``auto`` takes the first that works here and
+            has the device, or with a variant of ``auto`` what ``edgesam tune`` found to be fastest
+            on this machine.
         variant: of the bundle: ``fp32``, which ``auto`` is too unless tuned.
         device: ``cpu``, ``cuda`` (onnxruntime) or ``gpu`` (Intel's, openvino); ``auto`` is the CPU.
         threads: per graph run; None leaves it to the engine (all physical cores).
@@ -62,6 +63,25 @@ def load(
             bundle = now
 
 
+def as_tuned(bundle: Bundle, engine: str | Engine, variant: str, device: str) -> Choice | None:
+    """What ``edgesam tune`` found best here, if :func:`load` may choose and would take it.
+
+    Raises:
+        BundleError: the passport of what was found is missing, or is none.
+        ChecksumMismatch: it was changed.
+    """
+    if (engine, variant) != ("auto", "auto") or device not in ("auto", "cpu"):
+        return None
+    best = remembered(bundle.manifest)
+    if best is None:
+        return None
+    first, _ = bundle.variant("auto")
+    if best.variant != first and bundle.passport(bundle.variants[best.variant]) is None:
+        logger.info("tuned to the variant %s, which has no passport: not used", best.variant)
+        return None
+    return best
+
+
 @dataclass(frozen=True)
 class _Asked:
     """How a bundle is to be run, some of it perhaps ``auto``."""
@@ -74,9 +94,7 @@ class _Asked:
 
     def on(self, bundle: Bundle) -> _Asked:
         """The same as ``edgesam tune`` found it best, where nothing was asked for by name."""
-        if (self.engine, self.variant) != ("auto", "auto") or self.device not in ("auto", "cpu"):
-            return self
-        best = remembered(bundle.manifest)
+        best = as_tuned(bundle, self.engine, self.variant, self.device)
         if best is None:
             return self
         logger.info("as edgesam tune found best here: %s", best)
@@ -85,7 +103,7 @@ class _Asked:
 
 
 def _open(bundle: Bundle, asked: _Asked) -> Sam:
-    runner = choose(asked.engine) if isinstance(asked.engine, str) else asked.engine
+    runner = choose(asked.engine, asked.device) if isinstance(asked.engine, str) else asked.engine
     name, chosen = bundle.variant(asked.variant)
     _check_memory(bundle.manifest, chosen, asked.device)
     passport = _passport(bundle, name, asked.require_passport)

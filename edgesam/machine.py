@@ -7,8 +7,11 @@ import os
 import platform
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 PACKAGES = ("edgesam", "numpy", "pillow", "onnxruntime", "onnxruntime-gpu", "openvino", "tensorrt")
+
+Family = Literal["x86", "arm"]
 
 _CPUINFO = Path("/proc/cpuinfo")
 # Those that decide which kernels an engine takes, as Linux names them.
@@ -31,6 +34,12 @@ _INSTRUCTION_SETS = (
     "i8mm",
     "bf16",
 )
+# Products of bytes that are summed in 32 bits. Without them kernels sum in 16, which overflow, and
+# wrong masks come out.
+_BYTE_PRODUCTS: dict[Family, set[str]] = {
+    "x86": {"avx_vnni", "avx512_vnni", "amx_int8"},
+    "arm": {"asimddp", "i8mm"},
+}
 
 
 def versions() -> dict[str, str]:
@@ -57,6 +66,12 @@ def instruction_sets() -> tuple[str, ...]:
     """
     flags = (_cpuinfo("flags") or _cpuinfo("Features")).split()
     return tuple(name for name in _INSTRUCTION_SETS if name in flags)
+
+
+def byte_products() -> Family | None:
+    """Whose instructions multiply bytes exactly here, None if there are none or nobody can tell."""
+    here = set(instruction_sets())
+    return next((family for family, sets in _BYTE_PRODUCTS.items() if sets & here), None)
 
 
 @cache

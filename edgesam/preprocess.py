@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgesam.cine import Cine
-from edgesam.engines.protocol import Prompts
+from edgesam.engines.protocol import MaskPrompts, Prompts
 from edgesam.errors import ImageError, PromptError
 from edgesam.fit import Fit
 from edgesam.image import Image
@@ -140,14 +140,8 @@ def decoder_inputs(
 ) -> Prompts:
     """Checked prompts of one size (:func:`token_count`) as the decoder takes them."""
     coords, labels = zip(*(_points(prompt, fit, profile) for prompt in prompts), strict=True)
-    masks = [prompt.mask_input for prompt in prompts]
-    if all(mask is None for mask in masks):
-        low = np.zeros((1, 1, low_resolution, low_resolution), np.float32)
-        has = np.zeros(1, np.float32)
-    else:
-        low = np.stack([_low_logits(mask, fit, low_resolution)[None] for mask in masks])
-        has = np.array([mask is not None for mask in masks], np.float32)
-    return Prompts(np.stack(coords), np.stack(labels), low, has)
+    masks = _masks([prompt.mask_input for prompt in prompts], fit, low_resolution)
+    return Prompts(np.stack(coords), np.stack(labels), masks)
 
 
 def token_count(prompt: Prompt) -> int:
@@ -177,6 +171,13 @@ def _points(
     if not coords:
         return np.zeros((0, 2), np.float32), np.zeros(0, np.int32)
     return np.concatenate(coords).astype(np.float32), np.concatenate(labels)
+
+
+def _masks(inputs: Sequence[NDArray[np.generic] | None], fit: Fit, side: int) -> MaskPrompts | None:
+    given = np.array([mask is not None for mask in inputs], np.float32)
+    if not given.any():
+        return None
+    return MaskPrompts(np.stack([_low_logits(mask, fit, side)[None] for mask in inputs]), given)
 
 
 def _low_logits(mask: NDArray[np.generic] | None, fit: Fit, side: int) -> NDArray[np.float32]:

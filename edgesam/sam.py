@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from types import TracebackType
-from typing import Any, Literal, cast, overload
+from typing import Any, Literal, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +16,7 @@ from edgesam.bundle import Bundle
 from edgesam.calls import in_calls
 from edgesam.cine import Cine
 from edgesam.embedding import Embedding
-from edgesam.engines import Prompts, Session
+from edgesam.engines import MaskPrompts, Prompts, Session
 from edgesam.errors import PromptError
 from edgesam.fit import Fit
 from edgesam.image import Image
@@ -25,14 +25,7 @@ from edgesam.manifest import Manifest
 from edgesam.mask import Mask
 from edgesam.memory import memory_for
 from edgesam.place import Place
-from edgesam.postprocess import (
-    ALTERNATIVES,
-    SELECTIONS,
-    Select,
-    make_mask,
-    selected,
-    tokens_for,
-)
+from edgesam.postprocess import make_mask
 from edgesam.preprocess import (
     check_prompt,
     decoder_inputs,
@@ -42,6 +35,7 @@ from edgesam.preprocess import (
 )
 from edgesam.prompt import Prompt
 from edgesam.provenance import Provenance
+from edgesam.selection import Select, Selection
 from edgesam.volume import Volume
 
 
@@ -135,7 +129,7 @@ class Sam:
                 for, or the embedding is another model's.
             OutOfMemory: the decoder or the mask needs more memory than is free.
         """
-        masks = next(self._answers(embedding, [prompt], multimask, select))
+        masks = next(self._answers(embedding, [prompt], Selection.asked(select, multimask)))
         return masks if multimask else masks[0]
 
     @overload
@@ -175,7 +169,7 @@ class Sam:
         Raises:
             PromptError: as :meth:`segment`, before anything is computed.
         """
-        answers = list(self._answers(embedding, prompts, multimask, select))
+        answers = list(self._answers(embedding, prompts, Selection.asked(select, multimask)))
         return answers if multimask else [masks[0] for masks in answers]
 
     def segment_each(
@@ -188,7 +182,8 @@ class Sam:
         Raises:
             PromptError: as :meth:`segment`, before anything is computed.
         """
-        return (masks[0] for masks in self._answers(embedding, prompts, False, select))
+        answers = self._answers(embedding, prompts, Selection.asked(select, False))
+        return (masks[0] for masks in answers)
 
     def embedding(
         self, array: NDArray[np.float32], fit: Fit, mapping: str, place: Place | None = None
@@ -201,9 +196,7 @@ class Sam:
             mapping: how its pixels became grey levels, in words.
             place: what is known of the pixels' size and place.
         """
-        low = self.manifest.low_resolution
-        nothing = np.zeros((1, 1, low, low), np.float32), np.zeros(1, np.float32)
-        side = self._open.image_side(array, *nothing)
+        side = self._open.image_side(array, MaskPrompts.none(self.manifest.low_resolution))
         return Embedding(array, side, fit, self._encoder, mapping, place)
 
     def decode(
@@ -225,8 +218,8 @@ class Sam:
         """
         self._check_embedding(embedding)
         side = embedding.side
-        if prompts.has_mask.any():
-            side = self._open.image_side(embedding.array, prompts.mask, prompts.has_mask)
+        if prompts.masks is not None:
+            side = self._open.image_side(embedding.array, prompts.masks)
         return self._open.decode(side, prompts, tokens)
 
     def check(self, prompt: Prompt, height: int, width: int) -> None:
@@ -281,39 +274,27 @@ class Sam:
             )
 
     def _answers(
-        self, embedding: Embedding, prompts: Sequence[Prompt], multimask: bool, select: Select
+        self, embedding: Embedding, prompts: Sequence[Prompt], selection: Selection
     ) -> Iterator[tuple[Mask, ...]]:
         """Checked at once, computed chunk by chunk as the answers are taken."""
-        if isinstance(select, np.integer):  # what argmax gives
-            select = cast("Select", int(select))
-        if select not in SELECTIONS or type(select) not in (str, int):
-            raise ValueError(f"select is {select!r}, not one of {', '.join(map(str, SELECTIONS))}")
-        if multimask and select != "single":
-            raise ValueError("multimask gives all three masks: leave out select")
         self._check_embedding(embedding)
         manifest = self.manifest
         for prompt in prompts:
             check_prompt(
                 prompt, embedding.fit, manifest.profile, self.model, manifest.low_resolution
             )
-        return in_calls(
-            list(prompts), lambda some: self._decoded(embedding, some, multimask, select)
-        )
+        return in_calls(list(prompts), lambda some: self._decoded(embedding, some, selection))
 
     def _decoded(
-        self, embedding: Embedding, prompts: list[Prompt], multimask: bool, select: Select
+        self, embedding: Embedding, prompts: list[Prompt], selection: Selection
     ) -> list[tuple[Mask, ...]]:
         """Prompts that share one decoder call."""
         manifest, fit = self.manifest, embedding.fit
         inputs = decoder_inputs(prompts, fit, manifest.profile, manifest.low_resolution)
-        tokens = ALTERNATIVES if multimask else tokens_for(select)
+        tokens = selection.tokens
         logits, iou = self.decode(embedding, inputs, tokens)
-        if multimask:
-            wanted = np.tile(np.arange(len(tokens)), (len(prompts), 1))
-        else:
-            wanted = selected(logits, iou, select, fit)[:, None]
         more = fit, manifest.profile, embedding.place, self.provenance(embedding.mapping)
         return [
             tuple(make_mask(logits[row, i], iou[row, tokens[i]], *more) for i in outputs)
-            for row, outputs in enumerate(wanted)
+            for row, outputs in enumerate(selection.chosen(logits, iou, fit))
         ]

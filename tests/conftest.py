@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgesam.bundle import Bundle, write_bundle
+from edgesam.bundle import Bundle, open_bundle, write_bundle
 from edgesam.digest import sha256_of
-from edgesam.manifest import BundleFile, Manifest, Variant
+from edgesam.engines import Graphs
+from edgesam.manifest import ROLES, BundleFile, Manifest, Variant
 from edgesam.models import MODELS
 from edgesam_bench.random_weights import random_state_dict
 
@@ -80,6 +81,47 @@ def lite_bundle(tmp_path_factory: pytest.TempPathFactory, lite_checkpoint: Path)
 
     out = tmp_path_factory.mktemp("bundles") / "random-lite"
     return export_bundle(lite_checkpoint, out, profile="lite-medsam").path
+
+
+@pytest.fixture(scope="session")
+def lite_graphs(lite_bundle: Path) -> Graphs:
+    """The graphs of that bundle."""
+    variant = open_bundle(lite_bundle).variants["fp32"]
+    return Graphs(**{role: lite_bundle / variant.graph(role).file for role in ROLES})
+
+
+@pytest.fixture(scope="session")
+def write_graph() -> Callable[..., Path]:
+    """Writes a small ONNX file; ``floats`` and ``integers`` are element types by ONNX's numbers."""
+
+    def write(
+        path: Path,
+        nodes: list[tuple[str, list[str], str]],
+        inputs: Mapping[str, list[int]],
+        outputs: list[str],
+        weights: Mapping[str, NDArray[Any]] | None = None,
+        integers: Mapping[str, int] | None = None,
+        floats: int = 1,
+    ) -> Path:
+        import onnx
+        from onnx import helper, numpy_helper
+
+        takes = [helper.make_tensor_value_info(n, floats, shape) for n, shape in inputs.items()]
+        takes += [
+            helper.make_tensor_value_info(n, kind, [1]) for n, kind in (integers or {}).items()
+        ]
+        gives = [helper.make_tensor_value_info(name, floats, None) for name in outputs]
+        held = [numpy_helper.from_array(value, name) for name, value in (weights or {}).items()]
+        made = [
+            helper.make_node(kind, given, [out], **({"to": 1} if kind == "Cast" else {}))
+            for kind, given, out in nodes
+        ]
+        graph = helper.make_graph(made, "small", takes, gives, held)
+        model = helper.make_model(graph, ir_version=9, opset_imports=[helper.make_opsetid("", 20)])
+        onnx.save(model, path)
+        return path
+
+    return write
 
 
 @pytest.fixture

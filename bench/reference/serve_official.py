@@ -85,8 +85,8 @@ class Scripted:
         return self._official._masks(logits.transpose(0, 1))
 
 
-class OfficialProgram(worker.Program):
-    """See :class:`edgesam_bench.speed.worker.Program`."""
+class OfficialProgram(worker.Generator):
+    """See :class:`edgesam_bench.speed.worker.Generator`; LiteMedSAM takes no grid of points."""
 
     def __init__(self, picture: Path, checkpoint: Path, model: str, threads: int | None) -> None:
         self._file, self._checkpoint, self._model = picture, checkpoint, model

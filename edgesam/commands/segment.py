@@ -17,14 +17,14 @@ from edgesam.models import DEFAULT_MODEL, MODELS, MOST_THREADS
 if TYPE_CHECKING:
     from edgesam.image import Image
     from edgesam.levels import Levels
-    from edgesam.postprocess import Select
     from edgesam.prompt import Prompt
     from edgesam.sam import Sam
+    from edgesam.selection import Select
 
 NAME = "segment"
 HELP = "segment objects in a picture from boxes or points, or everything in it"
 
-_SELECTIONS = ("single", "best", "stability", "0", "1", "2")  # of edgesam.postprocess, in words
+_SELECTIONS = ("single", "best", "stability", "0", "1", "2")  # of edgesam.selection, in words
 _POINTS_PER_SIDE = 32  # segment-anything's default
 _MOST_POINTS_PER_SIDE = 256
 
@@ -80,7 +80,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     results.add_arguments(parser)
     parser.add_argument("--engine", default="auto", help="onnxruntime, openvino, or auto (default)")
-    parser.add_argument("--device", default="auto", help="cpu, cuda, or auto (default)")
+    parser.add_argument(
+        "--device", default="auto", help="cpu, cuda, gpu (Intel's, openvino), or auto (default)"
+    )
     parser.add_argument("--variant", default="auto", help="of the bundle, or auto (default)")
     parser.add_argument("--threads", type=_threads, metavar="N", help="default: all cores")
     parser.set_defaults(usage=parser.error)

@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 from edgesam.calls import PROMPTS_PER_CALL
 from edgesam.compat.logits import picture_logits
 from edgesam.embedding import Embedding
-from edgesam.engines import Prompts
-from edgesam.postprocess import ALTERNATIVES, picture_mask
+from edgesam.engines import MaskPrompts, Prompts
+from edgesam.postprocess import picture_mask
 from edgesam.sam import Sam
+from edgesam.selection import ALTERNATIVES
 
 Answer = tuple[NDArray[Any], NDArray[np.float32], NDArray[np.float32]]
 
@@ -53,7 +54,7 @@ def answer(
 
 
 def _some(prompts: Prompts, rows: slice) -> Prompts:
-    mask, has_mask = prompts.mask, prompts.has_mask
-    if len(mask) > 1:
-        mask, has_mask = mask[rows], has_mask[rows]
-    return Prompts(prompts.coords[rows], prompts.labels[rows], mask, has_mask)
+    masks = prompts.masks
+    if masks is not None and len(masks.given) > 1:
+        masks = MaskPrompts(masks.logits[rows], masks.given[rows])
+    return Prompts(prompts.coords[rows], prompts.labels[rows], masks)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from edgesam.engines import Prompts
+from edgesam.engines import MaskPrompts, Prompts
 from edgesam.prompt import Prompt
 from edgesam.sam import Sam
 
@@ -53,23 +53,21 @@ def decoder_prompts(
         corners = _boxes(boxes)
         coords.append(corners)
         labels.append(np.tile(np.array(_CORNERS, np.int32), (len(corners), 1)))
-    mask = np.zeros((1, 1, side, side), np.float32)
-    if mask_input is not None:
-        mask = _mask(mask_input, side)
-    count = len(coords[0]) if coords else len(mask)
+    masks = None if mask_input is None else _masks(mask_input, side)
+    given = 1 if masks is None else len(masks.given)
+    count = len(coords[0]) if coords else given
     if any(len(part) != count for part in coords):
         raise ValueError(f"{count} prompts of points need {count} boxes, not {len(coords[-1])}")
     if count == 1 and coords:  # one prompt and several masks, as PyTorch broadcasts them
-        count = len(mask)
+        count = given
         coords = [np.repeat(part, count, axis=0) for part in coords]
         labels = [np.repeat(part, count, axis=0) for part in labels]
-    if len(mask) not in (1, count):
-        raise ValueError(f"{count} prompts need 1 or {count} mask_input, not {len(mask)}")
+    if given not in (1, count):
+        raise ValueError(f"{count} prompts need 1 or {count} mask_input, not {given}")
     return Prompts(
         np.concatenate([np.zeros((count, 0, 2), np.float32), *coords], axis=1),
         np.concatenate([np.zeros((count, 0), np.int32), *labels], axis=1),
-        mask,
-        np.full(len(mask), mask_input is not None, np.float32),
+        masks,
     )
 
 
@@ -112,11 +110,11 @@ def _boxes(boxes: ArrayLike) -> NDArray[np.float32]:
     return corners.reshape(-1, 2, 2)
 
 
-def _mask(mask_input: ArrayLike, side: int) -> NDArray[np.float32]:
+def _masks(mask_input: ArrayLike, side: int) -> MaskPrompts:
     mask = np.asarray(mask_input, np.float32)
     if mask.ndim != 4 or mask.shape[1:] != (1, side, side):
         raise ValueError(
             f"mask_input must be logits (B, 1, {side}, {side}), of one prompt in predict "
             f"(1, {side}, {side}); as a batch it is {mask.shape}"
         )
-    return mask
+    return MaskPrompts(mask, np.ones(len(mask), np.float32))

@@ -6,18 +6,21 @@ import logging
 
 from edgesam.engines.openvino import OpenVino
 from edgesam.engines.ort import OnnxRuntime
-from edgesam.engines.protocol import Engine, Graphs, Prompts, Session
+from edgesam.engines.protocol import Engine, Graphs, MaskPrompts, Prompts, Session
+from edgesam.engines.refusal import check_available
 from edgesam.errors import EngineUnavailable
 
-__all__ = ["ENGINES", "Engine", "Graphs", "Prompts", "Session", "choose"]
+__all__ = ["ENGINES", "Engine", "Graphs", "MaskPrompts", "Prompts", "Session", "choose"]
 
 logger = logging.getLogger("edgesam")
 
 ENGINES: dict[str, Engine] = {engine.name: engine for engine in (OnnxRuntime(), OpenVino())}
 
 
-def choose(name: str) -> Engine:
-    """The engine of that name; ``auto`` is the first that works here.
+def choose(name: str, device: str = "auto") -> Engine:
+    """The engine of that name; ``auto`` is the first that works here and has the device.
+
+    Where none has it, ``auto`` is the first that works: opened, it says what it has.
 
     Raises:
         EngineUnavailable: the name is unknown, it cannot run here, or nothing can.
@@ -26,14 +29,18 @@ def choose(name: str) -> Engine:
         if name not in ENGINES:
             known = ", ".join(ENGINES)
             raise EngineUnavailable(f"no engine is called {name!r}; known: {known}")
-        if (reason := ENGINES[name].available()) is not None:
-            raise EngineUnavailable(f"engine {name!r} is unavailable: {reason}")
+        check_available(ENGINES[name])
         return ENGINES[name]
-    reasons = []
+    first, reasons = None, []
     for engine in ENGINES.values():
         reason = engine.available()
-        if reason is None:
+        if reason is not None:
+            reasons.append(f"{engine.name} {reason}")
+            continue
+        if device == "auto" or device in engine.devices():
             logger.info("engine auto: %s, the first of %s that works", engine.name, list(ENGINES))
             return engine
-        reasons.append(f"{engine.name} {reason}")
-    raise EngineUnavailable(f"no engine works here: {'; '.join(reasons)}")
+        first = first or engine
+    if first is None:
+        raise EngineUnavailable(f"no engine works here: {'; '.join(reasons)}")
+    return first

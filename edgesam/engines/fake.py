@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgesam.embedding import ImageSide
-from edgesam.engines.protocol import Graphs, Prompts
+from edgesam.engines.protocol import Graphs, MaskPrompts, Prompts
 
 _RADIUS = 16  # low-resolution pixels around a positive point
 
@@ -56,8 +56,7 @@ class FakeSession:
     def image_side(
         self,
         embedding: NDArray[np.float32],
-        mask: NDArray[np.float32],  # noqa: ARG002
-        has_mask: NDArray[np.float32],  # noqa: ARG002
+        masks: MaskPrompts,  # noqa: ARG002
     ) -> ImageSide:
         return (embedding,)
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgesam import machine
 from edgesam.embedding import ImageSide
 from edgesam.engines.openvino_graph import (
     PRECISIONS,
@@ -18,9 +19,9 @@ from edgesam.engines.openvino_graph import (
     line_of,
 )
 from edgesam.engines.openvino_split import SplitGraph
-from edgesam.engines.protocol import Graphs, Prompts
-from edgesam.errors import EngineUnavailable, PrecisionMismatch
-from edgesam.machine import instruction_sets
+from edgesam.engines.protocol import Graphs, MaskPrompts, Prompts
+from edgesam.engines.refusal import device_for
+from edgesam.errors import PrecisionMismatch
 
 logger = logging.getLogger("edgesam")
 
@@ -53,15 +54,13 @@ class OpenVino:
     def precisions(self, device: str) -> tuple[str, ...]:
         if device == "gpu":
             return ("fp16", "fp32")
-        # Without these OpenVINO computes 8 bits by way of 16, which overflow, and in 16 bits not
-        # at all.
+        sets = set(machine.instruction_sets())
         native = {
-            "int8": {"avx_vnni", "avx512_vnni", "amx_int8"},
-            "fp16": {"avx512_fp16", "amx_fp16"},
-            "bf16": {"avx512_bf16", "amx_bf16"},
+            "int8": machine.byte_products() == "x86",  # nobody has tried it on ARM
+            "fp16": bool({"avx512_fp16", "amx_fp16"} & sets),
+            "bf16": bool({"avx512_bf16", "amx_bf16"} & sets),
         }
-        here = set(instruction_sets())
-        return (*(name for name, sets in native.items() if sets & here), "fp32")
+        return (*(name for name, is_native in native.items() if is_native), "fp32")
 
     def open(
         self,
@@ -71,21 +70,11 @@ class OpenVino:
         device: str,
         threads: int | None,
     ) -> OpenVinoSession:
-        if (reason := self.available()) is not None:
-            raise EngineUnavailable(f"engine 'openvino' is unavailable: {reason}")
-        if precision not in PRECISIONS:
-            runs = ", ".join(PRECISIONS)
-            raise PrecisionMismatch(f"engine 'openvino' does not run {precision}; it runs: {runs}")
-        device = "cpu" if device == "auto" else device
-        devices = self.devices()
-        if device not in devices:
-            raise EngineUnavailable(
-                f"engine 'openvino' has no device {device!r} here; it has: {', '.join(devices)}"
-            )
+        device = device_for(self, precision, device, runs=PRECISIONS)
         if precision == "int8" and precision not in self.precisions(device):
             raise PrecisionMismatch(
-                "engine 'openvino' cannot run int8 exactly on this processor: sums of products of "
-                "bytes overflow without VNNI. Try: onnxruntime, or the variant fp32"
+                f"engine 'openvino' does not run int8 here: {_objection(device)}. "
+                "Try: onnxruntime, or the variant fp32"
             )
         core = import_openvino().Core()
         _check_capability(core, _DEVICES[device], precision)
@@ -114,6 +103,15 @@ def _encoder(
     if until is None:
         return OpenVinoGraph(core, path, precision, device, threads)
     return SplitGraph(core, path, until, ("fp32", precision), device, threads)
+
+
+def _objection(device: str) -> str:
+    """Why int8 is refused."""
+    if device == "gpu":
+        return "on a GPU it was never tried"
+    if machine.byte_products() == "arm":
+        return "on ARM it was never tried"
+    return "sums of products of bytes overflow without VNNI, which is not seen here"
 
 
 def _check_capability(core: Any, device: str, precision: str) -> None:
@@ -148,13 +146,12 @@ class OpenVinoSession:
     def encode(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
         return self._encoder.run({"image": image}, ["image_embeddings"])[0]
 
-    def image_side(
-        self,
-        embedding: NDArray[np.float32],
-        mask: NDArray[np.float32],
-        has_mask: NDArray[np.float32],
-    ) -> ImageSide:
-        inputs = {"image_embeddings": embedding, "mask_input": mask, "has_mask_input": has_mask}
+    def image_side(self, embedding: NDArray[np.float32], masks: MaskPrompts) -> ImageSide:
+        inputs = {
+            "image_embeddings": embedding,
+            "mask_input": masks.logits,
+            "has_mask_input": masks.given,
+        }
         return self._image_side.run(inputs, self._side_names)
 
     def decode(

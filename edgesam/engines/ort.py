@@ -6,6 +6,7 @@ import importlib.util
 import logging
 import re
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgesam.embedding import ImageSide
-from edgesam.engines.protocol import Graphs, Prompts
+from edgesam.engines.ort_bytes import asks_for_bytes, start_in_bytes
+from edgesam.engines.protocol import Graphs, MaskPrompts, Prompts
+from edgesam.engines.refusal import device_for
 from edgesam.errors import BundleError, EngineUnavailable, OutOfMemory, PrecisionMismatch
-from edgesam.machine import instruction_sets
+from edgesam.machine import byte_products
 
 logger = logging.getLogger("edgesam")
 
@@ -24,10 +27,9 @@ _PROVIDERS: dict[str, list[tuple[str, dict[str, str]]]] = {
     # TensorFloat-32 keeps 10 bits of mantissa: it would not be the fp32 that was asked for.
     "cuda": [("CUDAExecutionProvider", {"use_tf32": "0"}), ("CPUExecutionProvider", {})],
 }
+_HINTS = {"cuda": 'pip install "edgesam[gpu]"'}
 # Of outputs, which are float32 in graphs of every precision.
 _ELEMENT_TYPE = dict.fromkeys(("fp32", "fp16", "int8"), "tensor(float)")
-# Without them products of bytes are summed in 16 bits, which overflow, and wrong masks come out.
-_BYTE_PRODUCTS = {"avx_vnni", "avx512_vnni", "amx_int8", "asimddp", "i8mm"}
 
 
 class OnnxRuntime:
@@ -42,7 +44,8 @@ class OnnxRuntime:
                 'Try: pip install "edgesam[cpu]", or "edgesam[gpu]" for CUDA'
             )
         try:
-            import onnxruntime  # noqa: F401
+            # By name: a folder is left where one of two packages with this module is removed.
+            from onnxruntime import InferenceSession  # noqa: F401
         except ImportError as error:  # on Windows mostly a missing Visual C++ runtime
             return f"is installed but cannot be imported ({_line(error)}). Try: install it again"
         return None
@@ -58,7 +61,7 @@ class OnnxRuntime:
     def precisions(self, device: str) -> tuple[str, ...]:
         if device == "cuda":
             return ("fp16", "fp32")
-        return ("int8", "fp32") if _multiplies_bytes() else ("fp32",)
+        return ("int8", "fp32") if byte_products() else ("fp32",)
 
     def open(
         self,
@@ -68,42 +71,34 @@ class OnnxRuntime:
         device: str,
         threads: int | None,
     ) -> OrtSession:
-        if (reason := self.available()) is not None:
-            raise EngineUnavailable(f"engine 'onnxruntime' is unavailable: {reason}")
-        if precision not in _ELEMENT_TYPE:
-            runs = ", ".join(_ELEMENT_TYPE)
-            raise PrecisionMismatch(
-                f"engine 'onnxruntime' does not run {precision}; it runs: {runs}"
-            )
-        device = "cpu" if device == "auto" else device
-        devices = self.devices()
-        if device not in devices:
-            hint = '. Try: pip install "edgesam[gpu]"' if device == "cuda" else ""
-            raise EngineUnavailable(
-                f"engine 'onnxruntime' has no device {device!r} here; it has: "
-                f"{', '.join(devices)}{hint}"
-            )
-        if precision == "int8" and not _multiplies_bytes():
-            logger.warning(
-                "this processor does not multiply bytes exactly (VNNI): onnxruntime computes the "
-                "int8 variant in float32, with the same masks and no faster"
-            )
-        if precision == "fp16" and device == "cpu":
+        device = device_for(self, precision, device, runs=_ELEMENT_TYPE, hints=_HINTS)
+        if precision == "fp16" and precision not in self.precisions(device):
             logger.warning(
                 "onnxruntime has no products in float16 on a CPU: it computes the fp16 variant in "
                 "float32, with the same masks and no faster"
             )
         paths = graphs.image_encoder, graphs.image_side, graphs.mask_decoder
+        in_bytes: set[Path] = set()
+        if precision == "int8":
+            in_bytes = {path for path in paths if asks_for_bytes(path)}
+            if not in_bytes:
+                raise PrecisionMismatch("no graph of this int8 variant has anything in 8 bits")
+            if precision not in self.precisions(device):
+                in_bytes = set()
+                logger.warning(
+                    "onnxruntime computes the int8 variant in float32 here, with the same masks "
+                    "and no faster: %s",
+                    "CUDA's part of it has no products of bytes"
+                    if device == "cuda"
+                    else "this processor is not known to multiply bytes exactly (VNNI)",
+                )
         return OrtSession(
-            *(_load(path, precision, device, threads) for path in paths), device=device
+            *(_load(path, precision, device, threads, path in in_bytes) for path in paths),
+            device=device,
         )
 
 
-def _multiplies_bytes() -> bool:
-    return bool(_BYTE_PRODUCTS & set(instruction_sets()))
-
-
-def _load(path: Path, precision: str, device: str, threads: int | None) -> Any:
+def _load(path: Path, precision: str, device: str, threads: int | None, in_bytes: bool) -> Any:
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -111,15 +106,21 @@ def _load(path: Path, precision: str, device: str, threads: int | None) -> Any:
     # The pattern of a first run is kept as one block for all later ones: 628 instead of 393 MB for
     # TinyViT at 1024 pixels, and no faster (docs/performance.md).
     options.enable_mem_pattern = False
+    # Nor is a value's memory kept until the last of all values of its shape: it goes back to the
+    # arena, where any shape may take it (docs/performance.md).
+    options.enable_mem_reuse = False
     # Each session has threads of its own that spin for a while when a run has ended, and so take
     # the cores from the next session's run: a click took twice as long (docs/performance.md).
     options.add_session_config_entry("session.force_spinning_stop", "1")
-    if precision == "int8" and not _multiplies_bytes():
+    if precision == "int8" and not in_bytes:
         options.add_session_config_entry("session.disable_quant_qdq", "1")
     if threads is not None:
         options.intra_op_num_threads = threads
+    start = partial(onnxruntime.InferenceSession, path, options, providers=_PROVIDERS[device])
     try:
-        session = onnxruntime.InferenceSession(path, options, providers=_PROVIDERS[device])
+        session = start_in_bytes(start, options, path.name) if in_bytes else start()
+    except PrecisionMismatch:
+        raise
     except Exception as error:  # onnxruntime's errors share no narrower base
         if _is_about_memory(error):
             raise _out_of_memory(f"loading {path.name}", error) from None
@@ -177,13 +178,12 @@ class OrtSession:
         result: NDArray[np.float32] = _run(self._encoder, ["image_embeddings"], {"image": image})[0]
         return result
 
-    def image_side(
-        self,
-        embedding: NDArray[np.float32],
-        mask: NDArray[np.float32],
-        has_mask: NDArray[np.float32],
-    ) -> ImageSide:
-        inputs = {"image_embeddings": embedding, "mask_input": mask, "has_mask_input": has_mask}
+    def image_side(self, embedding: NDArray[np.float32], masks: MaskPrompts) -> ImageSide:
+        inputs = {
+            "image_embeddings": embedding,
+            "mask_input": masks.logits,
+            "has_mask_input": masks.given,
+        }
         return tuple(_run(self._image_side, self._side_names, inputs))
 
     def decode(

@@ -14,20 +14,36 @@ from edgesam.embedding import ImageSide
 
 
 @dataclass(frozen=True)
+class MaskPrompts:
+    """The mask prompts of N prompts, as the picture's side takes them.
+
+    Attributes:
+        logits: (M, 1, L, L) float32, M being 1 (shared) or N.
+        given: (M,) float32, 1 where ``logits`` says something, else 0.
+    """
+
+    logits: NDArray[np.float32]
+    given: NDArray[np.float32]
+
+    @classmethod
+    def none(cls, low: int) -> MaskPrompts:
+        """What says nothing, for a model whose logits have that side."""
+        return cls(np.zeros((1, 1, low, low), np.float32), np.zeros(1, np.float32))
+
+
+@dataclass(frozen=True)
 class Prompts:
-    """N prompts of P points each, as the mask decoder takes them.
+    """N prompts of P points each.
 
     Attributes:
         coords: (N, P, 2) float32, x and y in pixels of the model's square.
         labels: (N, P) int32: 1 in, 0 out, 2 and 3 a box's corners, -1 the padding point.
-        mask: (M, 1, L, L) float32 logits, M being 1 (shared) or N.
-        has_mask: (M,) float32, 1 where ``mask`` says something, else 0.
+        masks: which change the picture's side, or None.
     """
 
     coords: NDArray[np.float32]
     labels: NDArray[np.int32]
-    mask: NDArray[np.float32]
-    has_mask: NDArray[np.float32]
+    masks: MaskPrompts | None = None
 
 
 @dataclass(frozen=True)
@@ -56,21 +72,14 @@ class Session(Protocol):
     def encode(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
         """(1, 3, S, S) -> (1, 256, G, G)."""
 
-    def image_side(
-        self,
-        embedding: NDArray[np.float32],
-        mask: NDArray[np.float32],
-        has_mask: NDArray[np.float32],
-    ) -> ImageSide:
-        """Of an embedding (1, 256, G, G) with mask prompts (M, 1, L, L) that say something where
-        ``has_mask`` (M,) is 1; M is 1 or the number of prompts that it is for.
-        """
+    def image_side(self, embedding: NDArray[np.float32], masks: MaskPrompts) -> ImageSide:
+        """Of an embedding (1, 256, G, G) with the mask prompts of those that it is for."""
 
     def decode(
         self, side: ImageSide, prompts: Prompts, tokens: Sequence[int]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Logits (N, K, L, L) of K of the four mask tokens, L being 4 G, and predicted IoU (N, 4)
-        of all of them; the prompts' masks are in the picture's side.
+        of all of them. The prompts' masks are not read: they are in the picture's side.
         """
 
     def close(self) -> None:

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 from edgesam.errors import ExportError
 from edgesam.manifest import Computed, Role, Variant
+from edgesam_bench.passports import shipped_variants
+from edgesam_export import UNASKED, VARIANTS
 from edgesam_export.graphs.net import Net
 from edgesam_export.precision.cut import cut_behind, shipped_cut
 from edgesam_export.precision.half import halve
 from edgesam_export.quantization.qdq import quantize
 from edgesam_export.quantization.recipe import Recipe, shipped_recipe
 from edgesam_export.writing import Writing, Written
-
-VARIANTS = ("fp32", "fp16", "bf16", "int8")
 
 
 @dataclass(frozen=True)
@@ -51,8 +51,10 @@ def planned(
     for name in variants or ():
         if name not in VARIANTS:
             raise ExportError(f"no variant is called {name!r}; known: {', '.join(VARIANTS)}")
-    wanted = ("bf16", "int8") if variants is None else variants
     asked = variants is not None
+    wanted = variants
+    if wanted is None:
+        wanted = [name for name in shipped_variants(checkpoint) if name in UNASKED]
     cut = shipped_cut(checkpoint) if "bf16" in wanted else None
     if cut is None and asked and "bf16" in wanted:
         raise ExportError(

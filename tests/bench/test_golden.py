@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import edgesam
+from edgesam.engines import ENGINES
 from edgesam.home import home
 from edgesam.models import MODELS
 from edgesam_bench import passports
@@ -61,17 +62,21 @@ def test_its_masks_are_worth_comparing(golden: Golden) -> None:
 
 
 @pytest.mark.weights
-def test_edgesam_agrees(golden: Golden, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("engine", ENGINES)
+def test_edgesam_agrees(golden: Golden, engine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if (reason := ENGINES[engine].available()) is not None:
+        pytest.skip(f"{engine} {reason}")
     monkeypatch.setenv("EDGESAM_HOME", str(PULLED))
     try:
         # The export of the official checkpoint is covered by the passport that ships.
-        sam = edgesam.load(golden.model, require_passport=True)
+        sam = edgesam.load(golden.model, engine=engine, require_passport=True)
     except edgesam.ModelNotFound as error:
         if os.environ.get("EDGESAM_TESTS_NEED_WEIGHTS"):
             raise
         pytest.skip(str(error))
     pictures: list[PictureResult] = []
     masks: list[MaskResult] = []
+    assert sam.engine == f"{engine}:cpu"
     with sam:
         for name, expected in golden.pictures.items():
             pixels = golden.pixels(name)

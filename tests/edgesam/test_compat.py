@@ -116,7 +116,9 @@ class NoisySession(FakeSession):
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         self.calls.append(prompts)
         y, x = np.mgrid[:256, :256] / 256
-        said = prompts.coords.reshape(len(prompts.coords), -1).sum(axis=1) + prompts.mask.sum()
+        said = prompts.coords.reshape(len(prompts.coords), -1).sum(axis=1) + (
+            0 if prompts.masks is None else prompts.masks.logits.sum()
+        )
         waves = [
             [8 * np.sin(9 * x + token + s / 100) * np.cos(7 * y - s / 50) for token in range(4)]
             for s in said
@@ -297,7 +299,7 @@ class TestLayout:
             asked.coords, [[[60 * scale, 45 * scale], [-3 * scale, 200 * scale], [0, 0]]], rtol=1e-6
         )
         assert asked.labels.tolist() == [[1, 0, -1]]
-        assert asked.has_mask.tolist() == [0]
+        assert asked.masks is None
         assert (asked.coords.dtype, asked.labels.dtype) == (np.float32, np.int32)
 
     @pytest.mark.parametrize("box", [[60, 30, 12, 90], np.array([[60, 30, 12, 90]])])
@@ -317,17 +319,18 @@ class TestLayout:
         predictor.predict([[1, 2]], [0], np.array([3, 4, 5, 6]), mask)
         asked = self.asked(session)
         assert asked.labels.tolist() == [[0, 2, 3]]
-        assert asked.has_mask.tolist() == [1]
-        assert (asked.mask.shape, asked.mask.dtype) == ((1, 1, 256, 256), np.float32)
-        assert (asked.mask == 2.5).all()
+        assert asked.masks.given.tolist() == [1]
+        logits = asked.masks.logits
+        assert (logits.shape, logits.dtype) == ((1, 1, 256, 256), np.float32)
+        assert (logits == 2.5).all()
 
     def test_nothing_and_a_mask_alone(self, predictor: SamPredictor, session: NoisySession) -> None:
         predictor.predict()
         assert (asked := self.asked(session)).coords.shape == (1, 0, 2)
-        assert (asked.labels.shape, asked.has_mask.tolist()) == ((1, 0), [0])
+        assert (asked.labels.shape, asked.masks) == ((1, 0), None)
         predictor.predict(mask_input=np.ones((1, 256, 256)))
         assert (asked := self.asked(session)).coords.shape == (1, 0, 2)
-        assert asked.has_mask.tolist() == [1]
+        assert asked.masks.given.tolist() == [1]
 
     def test_an_ignored_point_may_be_anywhere(
         self, predictor: SamPredictor, session: NoisySession
@@ -345,7 +348,7 @@ class TestLayout:
         masks = np.arange(3, dtype=np.float32)[:, None, None, None] + np.zeros((1, 256, 256))
         _, scores, _ = predictor.predict_torch([[[8, 9]]], [[1]], mask_input=masks)
         asked = self.asked(session)
-        assert (asked.coords.shape, len(asked.mask), len(scores)) == ((3, 2, 2), 3, 3)
+        assert (asked.coords.shape, len(asked.masks.logits), len(scores)) == ((3, 2, 2), 3, 3)
 
     def test_a_whole_batch_in_pieces(self, predictor: SamPredictor, session: NoisySession) -> None:
         boxes = np.arange(40 * 4).reshape(40, 4)
@@ -360,7 +363,7 @@ class TestLayout:
         session.calls.clear()
         own = np.arange(40, dtype=np.float32)[:, None, None, None] + np.zeros((1, 256, 256))
         _, scores, _ = predictor.predict_torch(None, None, boxes, own)
-        assert [call.mask[0, 0, 0, 0] for call in session.calls] == list(range(0, 40, 4))
+        assert [call.masks.logits[0, 0, 0, 0] for call in session.calls] == list(range(0, 40, 4))
 
     def test_no_boxes_no_masks(self, predictor: SamPredictor) -> None:
         masks, scores, low = predictor.predict_torch(None, None, np.zeros((0, 4)))

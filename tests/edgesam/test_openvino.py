@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -20,33 +20,22 @@ import pytest
 from numpy.typing import NDArray
 
 import edgesam
-from edgesam import BundleError, EdgeSamError, EngineUnavailable, PrecisionMismatch
-from edgesam.bundle import open_bundle
-from edgesam.engines import ENGINES, Graphs, Prompts, Session, blobs
+from edgesam import BundleError, EdgeSamError, EngineUnavailable, PrecisionMismatch, machine
+from edgesam.engines import ENGINES, Graphs, MaskPrompts, Prompts, Session, blobs
 from edgesam.engines import openvino as engine_module
 from edgesam.engines.openvino import OpenVino
 from edgesam.engines.openvino_graph import OpenVinoGraph, import_openvino
 from edgesam.engines.ort import OnnxRuntime
 from edgesam.home import home
 from edgesam.manifest import ROLES
-from edgesam.models import MODELS
-from edgesam_bench.comparison import Comparison, MaskResult, PictureResult, line_up
 from edgesam_bench.figures import relative_l2
-from edgesam_bench.gate import Gate
-from edgesam_bench.golden import describe, fed_back, read_golden, sampled
 
 if importlib.util.find_spec("openvino") is None:  # not importorskip: importing it sends telemetry
     pytest.skip("needs the extra openvino", allow_module_level=True)
 
 Noise = Callable[..., NDArray[np.uint8]]
-PULLED = home()  # read before any test gets a home of its own
-GOLDEN = sorted((Path(__file__).parent.parent / "golden").glob("official_*.npz"))
+WriteGraph = Callable[..., Path]
 linux = pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_AS")
-
-
-def graphs_of(bundle: Path, **others: Path) -> Graphs:
-    variant = open_bundle(bundle).variants["fp32"]
-    return Graphs(**{**{role: bundle / variant.graph(role).file for role in ROLES}, **others})
 
 
 def opened(graphs: Graphs, precision: str = "fp32", device: str = "auto", threads: int = 1) -> Any:
@@ -58,8 +47,10 @@ def prompts_of(count: int, points: int, masks: int = 1, seed: int = 0) -> Prompt
     return Prompts(
         (draw.random((count, points, 2)) * 256).astype(np.float32),
         draw.integers(0, 4, (count, points)).astype(np.int32),
-        draw.standard_normal((masks, 1, 256, 256)).astype(np.float32),
-        np.ones(masks, np.float32),
+        MaskPrompts(
+            draw.standard_normal((masks, 1, 256, 256)).astype(np.float32),
+            np.ones(masks, np.float32),
+        ),
     )
 
 
@@ -73,11 +64,11 @@ def picture(noise: Noise) -> NDArray[np.float32]:
 
 
 @pytest.fixture(scope="module")
-def session(lite_bundle: Path, tmp_path_factory: pytest.TempPathFactory) -> Session:
+def session(lite_graphs: Graphs, tmp_path_factory: pytest.TempPathFactory) -> Session:
     """With a home of its own; not to be closed."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EDGESAM_HOME", str(tmp_path_factory.mktemp("home")))
-        result: Session = opened(graphs_of(lite_bundle), threads=2)
+        result: Session = opened(lite_graphs, threads=2)
         return result
 
 
@@ -89,10 +80,10 @@ class TestBeingThere:
     def test_it_is_not_what_auto_takes_first(self) -> None:
         assert list(ENGINES).index("onnxruntime") < list(ENGINES).index("openvino")
 
-    def test_not_installed(self, monkeypatch: pytest.MonkeyPatch, lite_bundle: Path) -> None:
+    def test_not_installed(self, monkeypatch: pytest.MonkeyPatch, lite_graphs: Graphs) -> None:
         monkeypatch.setattr(importlib.util, "find_spec", lambda name, package=None: None)
         with pytest.raises(EngineUnavailable, match=r'pip install "edgesam\[openvino\]"') as raised:
-            opened(graphs_of(lite_bundle))
+            opened(lite_graphs)
         assert "\n" not in str(raised.value)
         assert OpenVino().devices() == ()
 
@@ -117,9 +108,9 @@ class TestBeingThere:
         assert OpenVino().devices() == ("cpu", "gpu")
 
     @pytest.mark.parametrize("device", ["cuda", "CPU", "", "npu"])
-    def test_an_unknown_device(self, lite_bundle: Path, device: str) -> None:
+    def test_an_unknown_device(self, lite_graphs: Graphs, device: str) -> None:
         with pytest.raises(EngineUnavailable, match=rf"no device '{device}' here; it has: cpu"):
-            opened(graphs_of(lite_bundle), device=device)
+            opened(lite_graphs, device=device)
 
     def test_importing_it_tells_nobody(self, tmp_path: Path) -> None:
         """Its import reports to Google Analytics, and first writes an identifier into the home."""
@@ -148,12 +139,10 @@ class TestBeingThere:
 
 class TestRunning:
     def test_it_gives_what_onnxruntime_gives(
-        self, session: Session, lite_bundle: Path, picture: NDArray[np.float32]
+        self, session: Session, lite_graphs: Graphs, picture: NDArray[np.float32]
     ) -> None:
         assert session.description == "openvino:cpu"
-        other = OnnxRuntime().open(
-            graphs_of(lite_bundle), precision="fp32", device="cpu", threads=2
-        )
+        other = OnnxRuntime().open(lite_graphs, precision="fp32", device="cpu", threads=2)
         mine, wanted = session.encode(picture), other.encode(picture)
         assert (mine.shape, mine.dtype) == ((1, 256, 64, 64), np.float32)
         assert relative_l2(wanted, mine) < 1e-4
@@ -165,9 +154,7 @@ class TestRunning:
             (1, 2, 1, [0]),
         ]:
             prompts = prompts_of(count, points, masks)
-            sides = [
-                one.image_side(wanted, prompts.mask, prompts.has_mask) for one in (session, other)
-            ]
+            sides = [one.image_side(wanted, prompts.masks) for one in (session, other)]
             for a, b in zip(*sides, strict=True):
                 assert a.shape == b.shape
                 assert relative_l2(b, a) < 1e-4
@@ -177,7 +164,9 @@ class TestRunning:
             for a, b in zip((logits, iou), other.decode(sides[1], prompts, tokens), strict=True):
                 assert relative_l2(b, a) < 1e-4
 
-    def test_names_of_outputs_are_those_of_the_onnx_files(self, tmp_path: Path) -> None:
+    def test_names_of_outputs_are_those_of_the_onnx_files(
+        self, write_graph: WriteGraph, tmp_path: Path
+    ) -> None:
         """Where a graph ends in Identity, OpenVINO knows its output by other names too."""
         encoder = write_graph(
             tmp_path / "encoder.onnx",
@@ -213,9 +202,9 @@ class TestRunning:
         session = opened(Graphs(encoder, side, decoder))
         one = np.ones(1, np.float32)
         np.testing.assert_array_equal(session.encode(3 * one), -3 * one)
-        sides = session.image_side(5 * one, 2 * one, one)
+        sides = session.image_side(5 * one, MaskPrompts(2 * one, one))
         np.testing.assert_array_equal(sides, [8 * one, 7 * one])
-        prompts = Prompts(0 * one, np.zeros(1, np.int32), one, one)
+        prompts = Prompts(0 * one, np.zeros(1, np.int32))
         logits, iou = session.decode(sides, prompts, [0])
         np.testing.assert_allclose((logits, iou), (7 / 8 * one, -one))
 
@@ -230,14 +219,14 @@ class TestRunning:
         np.testing.assert_array_equal(picture, before)
 
         prompts = prompts_of(1, 2)
-        sides = session.image_side(embedding, prompts.mask, prompts.has_mask)
+        sides = session.image_side(embedding, prompts.masks)
         kept = [array.copy() for array in sides]
         for array in sides:
             array.setflags(write=False)
         results = [session.decode(sides, prompts_of(1, 2, seed=i), [0]) for i in range(12)]
         copies = [(logits.copy(), iou.copy()) for logits, iou in results]
         session.decode(sides, prompts_of(3, 4), [0, 1])
-        session.image_side(-embedding, prompts.mask, prompts.has_mask)
+        session.image_side(-embedding, prompts.masks)
         for mine, copy in zip(sides, kept, strict=True):
             np.testing.assert_array_equal(mine, copy)
         for i, (result, copy) in enumerate(zip(results, copies, strict=True)):
@@ -255,7 +244,7 @@ class TestRunning:
         def work(i: int) -> list[NDArray[np.float32]]:
             count, points, tokens = shapes[i % len(shapes)]
             prompts = prompts_of(count, points, seed=i)
-            sides = session.image_side(embedding, prompts.mask, prompts.has_mask)
+            sides = session.image_side(embedding, prompts.masks)
             return [*sides, *session.decode(sides, prompts, tokens)]
 
         alone = [work(i) for i in range(6)]
@@ -275,9 +264,9 @@ class TestRunning:
                     np.testing.assert_array_equal(a, b)
 
     def test_a_call_under_way_outlives_close(
-        self, lite_bundle: Path, picture: NDArray[np.float32]
+        self, lite_graphs: Graphs, picture: NDArray[np.float32]
     ) -> None:
-        session = opened(graphs_of(lite_bundle))
+        session = opened(lite_graphs)
         wanted = session.encode(picture)
         found: list[NDArray[np.float32]] = []
 
@@ -291,8 +280,8 @@ class TestRunning:
         thread.join()
         np.testing.assert_array_equal(found[0], wanted)
 
-    def test_threads(self, lite_bundle: Path, caplog: pytest.LogCaptureFixture) -> None:
-        side = graphs_of(lite_bundle).image_side
+    def test_threads(self, lite_graphs: Graphs, caplog: pytest.LogCaptureFixture) -> None:
+        side = lite_graphs.image_side
         core = import_openvino().Core()
         assert OpenVinoGraph(core, side, "fp32", "CPU", 1).threads == 1
         free = OpenVinoGraph(core, side, "fp32", "CPU", None).threads
@@ -313,7 +302,7 @@ class TestRunning:
 class TestLoading:
     @pytest.mark.parametrize("content", [b"", b"not a graph", b"\x08\x09" * 1000])
     def test_a_corrupt_graph(
-        self, lite_bundle: Path, tmp_path: Path, content: bytes, capfd: pytest.CaptureFixture[str]
+        self, lite_graphs: Graphs, tmp_path: Path, content: bytes, capfd: pytest.CaptureFixture[str]
     ) -> None:
         corrupt = tmp_path / "corrupt.onnx"
         corrupt.write_bytes(content)
@@ -321,28 +310,28 @@ class TestLoading:
             with pytest.raises(
                 BundleError, match=r"openvino cannot load corrupt\.onnx: "
             ) as raised:
-                opened(graphs_of(lite_bundle, **{role: corrupt}))
+                opened(replace(lite_graphs, **{role: corrupt}))
             assert "\n" not in str(raised.value)
         assert capfd.readouterr() == ("", "")
 
-    def test_a_truncated_graph(self, lite_bundle: Path, tmp_path: Path) -> None:
+    def test_a_truncated_graph(self, lite_graphs: Graphs, tmp_path: Path) -> None:
         cut = tmp_path / "cut.onnx"
-        cut.write_bytes(graphs_of(lite_bundle).mask_decoder.read_bytes()[:-100_000])
+        cut.write_bytes(lite_graphs.mask_decoder.read_bytes()[:-100_000])
         with pytest.raises(BundleError, match=r"cannot load cut\.onnx: ") as raised:
-            opened(graphs_of(lite_bundle, mask_decoder=cut))
+            opened(replace(lite_graphs, mask_decoder=cut))
         assert "\n" not in str(raised.value)
 
-    def test_a_graph_that_is_gone(self, lite_bundle: Path, tmp_path: Path) -> None:
+    def test_a_graph_that_is_gone(self, lite_graphs: Graphs, tmp_path: Path) -> None:
         with pytest.raises(BundleError, match=r"cannot load gone\.onnx: .*No such file"):
-            opened(graphs_of(lite_bundle, image_side=tmp_path / "gone.onnx"))
+            opened(replace(lite_graphs, image_side=tmp_path / "gone.onnx"))
 
-    def test_a_node_that_it_does_not_know(self, tmp_path: Path) -> None:
+    def test_a_node_that_it_does_not_know(self, write_graph: WriteGraph, tmp_path: Path) -> None:
         path = tmp_path / "odd.onnx"
         write_graph(path, [("Nonsense", ["image"], "y")], {"image": [1]}, ["y"])
         with pytest.raises(BundleError, match=r"cannot load odd\.onnx: .*Nonsense"):
             opened(Graphs(path, path, path))
 
-    def test_weights_beside_their_graph(self, tmp_path: Path) -> None:
+    def test_weights_beside_their_graph(self, write_graph: WriteGraph, tmp_path: Path) -> None:
         import onnx
 
         path = tmp_path / "sum.onnx"
@@ -368,52 +357,71 @@ class TestLoading:
 
 
 class TestPrecision:
-    def test_one_it_does_not_run(self, lite_bundle: Path) -> None:
+    def test_one_it_does_not_run(self, lite_graphs: Graphs) -> None:
         with pytest.raises(PrecisionMismatch, match="not run fp16; it runs: fp32, bf16, int8"):
-            opened(graphs_of(lite_bundle), precision="fp16")
+            opened(lite_graphs, precision="fp16")
 
-    def test_bf16(self, lite_bundle: Path, picture: NDArray[np.float32]) -> None:
+    def test_bf16(self, lite_graphs: Graphs, picture: NDArray[np.float32]) -> None:
         capable = import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         if "BF16" in capable:
-            wanted = opened(graphs_of(lite_bundle)).encode(picture)
-            found = opened(graphs_of(lite_bundle), precision="bf16").encode(picture)
+            wanted = opened(lite_graphs).encode(picture)
+            found = opened(lite_graphs, precision="bf16").encode(picture)
             assert 1e-4 < relative_l2(wanted, found) < 0.1
             return
         with pytest.raises(
             PrecisionMismatch, match=r"cannot run bf16 on this .*; it runs: fp32"
         ) as raised:
-            opened(graphs_of(lite_bundle), precision="bf16")
+            opened(lite_graphs, precision="bf16")
         assert "\n" not in str(raised.value)
 
     def test_a_hint_that_is_ignored(
-        self, lite_bundle: Path, monkeypatch: pytest.MonkeyPatch
+        self, lite_graphs: Graphs, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """A device that says it has bf16 and compiles f32."""
         if "BF16" in import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
             pytest.skip("this machine's CPU has bf16")
         monkeypatch.setattr(engine_module, "_check_capability", lambda *args: None)
         with pytest.raises(PrecisionMismatch, match=r"should run in bf16 and runs in f32$"):
-            opened(graphs_of(lite_bundle), precision="bf16")
+            opened(lite_graphs, precision="bf16")
 
-    def test_a_graph_of_another_type(self, lite_bundle: Path, tmp_path: Path) -> None:
+    def test_a_graph_of_another_type(
+        self, write_graph: WriteGraph, lite_graphs: Graphs, tmp_path: Path
+    ) -> None:
         half = tmp_path / "half.onnx"
         write_graph(half, [("Neg", ["image"], "y")], {"image": [1]}, ["y"], floats=10)
         with pytest.raises(PrecisionMismatch, match=r"half\.onnx should run in fp32.*f16"):
-            opened(graphs_of(lite_bundle, image_encoder=half))
+            opened(replace(lite_graphs, image_encoder=half))
 
     def test_8_bits_that_would_overflow(
-        self, lite_bundle: Path, monkeypatch: pytest.MonkeyPatch
+        self, lite_graphs: Graphs, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(engine_module, "instruction_sets", lambda: ("avx2",))
+        monkeypatch.setattr(machine, "instruction_sets", lambda: ("avx2",))
         with pytest.raises(PrecisionMismatch, match="overflow without VNNI") as raised:
-            opened(graphs_of(lite_bundle), precision="int8")
+            opened(lite_graphs, precision="int8")
         assert "\n" not in str(raised.value)
+        assert OpenVino().precisions("cpu") == ("fp32",)
+
+    def test_8_bits_where_nobody_tried_them(
+        self, lite_graphs: Graphs, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(machine, "instruction_sets", lambda: ("asimd", "asimddp", "i8mm"))
+        assert OpenVino().precisions("cpu") == ("fp32",)
+        with pytest.raises(PrecisionMismatch, match="on ARM it was never tried"):
+            opened(lite_graphs, precision="int8")
+        monkeypatch.setattr(machine, "instruction_sets", lambda: ("avx512_vnni",))
+        monkeypatch.setattr(OpenVino, "devices", lambda _: ("cpu", "gpu"))
+        with pytest.raises(PrecisionMismatch, match="on a GPU it was never tried"):
+            opened(lite_graphs, precision="int8", device="gpu")
 
     def test_8_bits(
-        self, lite_bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self,
+        write_graph: WriteGraph,
+        lite_graphs: Graphs,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
         """A Q/DQ graph computes in 8 bits, is refused as fp32, and others are as int8."""
-        monkeypatch.setattr(engine_module, "instruction_sets", lambda: ("avx512_vnni",))
+        monkeypatch.setattr(machine, "instruction_sets", lambda: ("avx512_vnni",))
         draw = np.random.default_rng(0)
         # 7 bits: with all 8, pairs of products overflow 16 bits on CPUs without VNNI.
         kernel = draw.integers(-63, 64, (16, 64, 3, 3)).astype(np.int8)
@@ -448,14 +456,14 @@ class TestPrecision:
         with pytest.raises(PrecisionMismatch, match=r"quantized\.onnx should run in fp32 .*u8"):
             opened(graphs)
         with pytest.raises(PrecisionMismatch, match="nothing of this int8 variant in 8 bits"):
-            opened(graphs_of(lite_bundle), precision="int8")
+            opened(lite_graphs, precision="int8")
 
 
 class TestBlobs:
     @pytest.fixture
-    def sides(self, lite_bundle: Path) -> Graphs:
+    def sides(self, lite_graphs: Graphs) -> Graphs:
         """A small graph in every role."""
-        path = graphs_of(lite_bundle).image_side
+        path = lite_graphs.image_side
         return Graphs(path, path, path)
 
     def answer(self, graphs: Graphs, precision: str = "fp32") -> list[NDArray[np.float32]]:
@@ -463,12 +471,12 @@ class TestBlobs:
         embedding = np.random.default_rng(1).standard_normal((1, 256, 64, 64)).astype(np.float32)
         session = opened(graphs, precision)
         session._side_names = ["keys", "layer0_k", "layer0_v", "layer0_q"]
-        return list(session.image_side(embedding, prompts.mask, prompts.has_mask))
+        return list(session.image_side(embedding, prompts.masks))
 
     def test_the_second_start_compiles_nothing(
-        self, lite_bundle: Path, picture: NDArray[np.float32], monkeypatch: pytest.MonkeyPatch
+        self, lite_graphs: Graphs, picture: NDArray[np.float32], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        first = opened(graphs_of(lite_bundle)).encode(picture)
+        first = opened(lite_graphs).encode(picture)
         assert len(blob_files()) == 3
 
         def fail(*_: Any) -> None:
@@ -476,11 +484,13 @@ class TestBlobs:
 
         monkeypatch.setattr(import_openvino().frontend, "FrontEndManager", fail)
         for threads in (1, 2):
-            again = opened(graphs_of(lite_bundle), threads=threads)
+            again = opened(lite_graphs, threads=threads)
             assert again._encoder.threads == min(threads, os.cpu_count() or 1)
             assert relative_l2(first, again.encode(picture)) < 1e-5
 
-    def test_another_graph_of_that_name_size_and_time(self, tmp_path: Path) -> None:
+    def test_another_graph_of_that_name_size_and_time(
+        self, write_graph: WriteGraph, tmp_path: Path
+    ) -> None:
         path = tmp_path / "one.onnx"
         found = []
         for value in (1.0, 2.0):
@@ -582,7 +592,7 @@ class TestBlobs:
         blobs.Blob(mine).store(b"new")
         assert blob_files() == [*(mine.with_name(f"{i:02}.blob") for i in range(7, 30)), mine]
 
-    def test_processes_at_once(self, lite_bundle: Path, own_home: Path) -> None:
+    def test_processes_at_once(self, lite_graphs: Graphs, own_home: Path) -> None:
         code = (
             "import sys, numpy as np\n"
             "from pathlib import Path\n"
@@ -591,8 +601,7 @@ class TestBlobs:
             "Graphs(*map(Path, sys.argv[1:])), precision='fp32', device='cpu', threads=1)\n"
             "print(np.abs(session.encode(np.ones((1, 3, 256, 256), np.float32))).sum())\n"
         )
-        graphs = graphs_of(lite_bundle)
-        paths = [str(getattr(graphs, role)) for role in ROLES]
+        paths = [str(getattr(lite_graphs, role)) for role in ROLES]
         runs = [
             subprocess.Popen(
                 [sys.executable, "-c", code, *paths], stdout=subprocess.PIPE, text=True
@@ -612,16 +621,15 @@ import resource, sys
 from pathlib import Path
 import numpy as np
 from edgesam import OutOfMemory
-from edgesam.engines import ENGINES, Graphs, Prompts
+from edgesam.engines import ENGINES, Graphs, MaskPrompts, Prompts
 
 graphs = Graphs(*map(Path, sys.argv[1:]))
 session = ENGINES["openvino"].open(graphs, precision="fp32", device="cpu", threads=1)
-nothing = np.zeros((1, 1, 256, 256), np.float32), np.zeros(1, np.float32)
-side = session.image_side(np.ones((1, 256, 64, 64), np.float32), *nothing)
+side = session.image_side(np.ones((1, 256, 64, 64), np.float32), MaskPrompts.none(256))
 
 def decode(count):
     coords, labels = np.ones((count, 2, 2), np.float32), np.ones((count, 2), np.int32)
-    return session.decode(side, Prompts(coords, labels, *nothing), [0])[0]
+    return session.decode(side, Prompts(coords, labels), [0])[0]
 
 before = decode(1)
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
@@ -636,11 +644,10 @@ print(np.array_equal(decode(1), before))
 
 
 @linux
-def test_a_run_that_runs_out_of_memory(lite_bundle: Path) -> None:
+def test_a_run_that_runs_out_of_memory(lite_graphs: Graphs) -> None:
     """It raises, where OpenVINO's own infer() gives the mask of the prompt before; and goes on."""
-    graphs = graphs_of(lite_bundle)
     run = subprocess.run(
-        [sys.executable, "-c", LIMITED, *(str(getattr(graphs, role)) for role in ROLES)],
+        [sys.executable, "-c", LIMITED, *(str(getattr(lite_graphs, role)) for role in ROLES)],
         capture_output=True,
         text=True,
         check=False,
@@ -655,77 +662,12 @@ def test_a_run_that_runs_out_of_memory(lite_bundle: Path) -> None:
     "error", [MemoryError(), RuntimeError("Check failed\ncan't alloc\n"), RuntimeError("bad_alloc")]
 )
 def test_loading_that_runs_out_of_memory(
-    lite_bundle: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+    lite_graphs: Graphs, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     def fail(*_: Any) -> None:
         raise error
 
     monkeypatch.setattr("edgesam.engines.openvino_graph._compiled", fail)
     with pytest.raises(edgesam.OutOfMemory, match=r"while loading image_encoder\.fp32") as raised:
-        opened(graphs_of(lite_bundle))
+        opened(lite_graphs)
     assert "\n" not in str(raised.value)
-
-
-@pytest.mark.weights
-@pytest.mark.parametrize("file", GOLDEN, ids=lambda file: file.stem)
-def test_it_agrees_with_the_official_code(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    golden = read_golden(file)
-    assert golden.checkpoint_sha256 == MODELS[golden.model].sha256
-    monkeypatch.setenv("EDGESAM_HOME", str(PULLED))
-    try:
-        sam = edgesam.load(golden.model, engine="openvino")
-    except edgesam.ModelNotFound as error:
-        if os.environ.get("EDGESAM_TESTS_NEED_WEIGHTS"):
-            raise
-        pytest.skip(str(error))
-    assert sam.engine == "openvino:cpu"
-    pictures: list[PictureResult] = []
-    masks: list[MaskResult] = []
-    with sam:
-        for name, expected in golden.pictures.items():
-            pixels = golden.pixels(name)
-            embedding = sam.embed(pixels)
-            found = describe(pixels, embedding.array)
-            error = relative_l2(expected.samples, found.samples)
-            pictures.append(PictureResult(name, "golden", expected.sha256, error))
-            for case, answer in zip(golden.cases, golden.answers, strict=True):
-                if case.picture != name:
-                    continue
-                prompt = edgesam.Prompt(**case.prompt(fed_back(case)))
-                four = [
-                    sam.segment(embedding, prompt),
-                    *sam.segment(embedding, prompt, multimask=True),
-                ]
-                masks += line_up(
-                    case, "golden", answer, [replace(m, logits=sampled(m.logits)) for m in four]
-                )
-    assert Gate().failures(Comparison(pictures, masks)) == []
-    assert max(mask.score_error for mask in masks) < 1e-4
-    assert max(mask.logits_error for mask in masks) < 1e-2
-
-
-def write_graph(
-    path: Path,
-    nodes: list[tuple[str, list[str], str]],
-    inputs: Mapping[str, list[int]],
-    outputs: list[str],
-    weights: Mapping[str, NDArray[Any]] | None = None,
-    integers: Mapping[str, int] | None = None,
-    floats: int = 1,
-) -> Path:
-    """A small ONNX file; ``floats`` and ``integers`` are element types by ONNX's numbers."""
-    import onnx
-    from onnx import helper, numpy_helper
-
-    takes = [helper.make_tensor_value_info(n, floats, shape) for n, shape in inputs.items()]
-    takes += [helper.make_tensor_value_info(n, kind, [1]) for n, kind in (integers or {}).items()]
-    gives = [helper.make_tensor_value_info(name, floats, None) for name in outputs]
-    held = [numpy_helper.from_array(value, name) for name, value in (weights or {}).items()]
-    made = [
-        helper.make_node(kind, given, [out], **({"to": 1} if kind == "Cast" else {}))
-        for kind, given, out in nodes
-    ]
-    graph = helper.make_graph(made, "small", takes, gives, held)
-    model = helper.make_model(graph, ir_version=9, opset_imports=[helper.make_opsetid("", 20)])
-    onnx.save(model, path)
-    return path

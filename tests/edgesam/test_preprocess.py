@@ -213,7 +213,7 @@ def test_medsam_boxes_are_mapped_as_its_inference_does(
     expected = box / np.array([width, height, width, height]) * 1024
     np.testing.assert_allclose(inputs.coords[0].ravel(), expected, rtol=1e-6, atol=1e-30)
     assert inputs.labels.tolist() == [[2, 3]]
-    assert inputs.has_mask.tolist() == [0]
+    assert inputs.masks is None
 
 
 class TestTokens:
@@ -268,25 +268,22 @@ class TestTokens:
 
 
 class TestMasks:
-    def test_none_is_one_shared_zero(self) -> None:
-        inputs = decoder_inputs([Prompt.point(1, 1)] * 3, FIT, SAM, 256)
-        assert inputs.mask.shape == (1, 1, 256, 256)
-        assert inputs.has_mask.tolist() == [0]
-        assert not inputs.mask.any()
+    def test_none(self) -> None:
+        assert decoder_inputs([Prompt.point(1, 1)] * 3, FIT, SAM, 256).masks is None
 
     def test_some_with_some_without(self) -> None:
         prompts = [Prompt.point(1, 1), Prompt([(1, 1)], [1], mask_input=LOGITS * 3)]
-        inputs = decoder_inputs(prompts, FIT, SAM, 256)
-        assert inputs.mask.shape == (2, 1, 256, 256)
-        assert inputs.has_mask.tolist() == [0, 1]
-        assert inputs.has_mask.dtype == inputs.mask.dtype == np.float32
-        assert not inputs.mask[0].any()
-        assert (inputs.mask[1] == 3).all()
+        masks = decoder_inputs(prompts, FIT, SAM, 256).masks
+        assert masks is not None
+        assert masks.logits.shape == (2, 1, 256, 256)
+        assert masks.given.tolist() == [0, 1]
+        assert masks.given.dtype == masks.logits.dtype == np.float32
+        assert not masks.logits[0].any()
+        assert (masks.logits[1] == 3).all()
 
     def test_the_low_resolution_is_the_models(self) -> None:
         prompts = [Prompt.point(1, 1), Prompt([(1, 1)], [1], mask_input=MASK)]
-        assert decoder_inputs(prompts[:1], FIT, SAM, 64).mask.shape == (1, 1, 64, 64)
-        both = decoder_inputs(prompts, FIT, SAM, 64).mask
+        both = decoder_inputs(prompts, FIT, SAM, 64).masks.logits
         assert both.shape == (2, 1, 64, 64)
         assert (both[1, 0, :48] > 5).all()
         assert (both[1, 0, 48:] < -5).all()
@@ -304,7 +301,7 @@ class TestMasks:
         columns = slice(width - width // 4, width) if right else slice(0, width // 4)
         mask[rows, columns] = True
         fit = fit_of(height, width, 1024, profile)
-        low = decoder_inputs([Prompt(mask_input=mask)], fit, profile, 256).mask[0, 0]
+        low = decoder_inputs([Prompt(mask_input=mask)], fit, profile, 256).masks.logits[0, 0]
         assert np.isfinite(low).all()
         # Each cell's centre is in the mask, outside it, or in the padding.
         for cell_y in range(2, 256, 5):
@@ -324,7 +321,7 @@ class TestMasks:
     def test_the_logits_sign_and_size(self) -> None:
         half = np.zeros((300, 400), np.bool_)
         half[:, :200] = True
-        low = decoder_inputs([Prompt(mask_input=half)], FIT, SAM, 256).mask[0, 0]
+        low = decoder_inputs([Prompt(mask_input=half)], FIT, SAM, 256).masks.logits[0, 0]
         assert low[:192, :128].min() > 5
         assert low[:192, 128:].max() < -5
         assert low[192:].max() < -5  # the padding is not in the mask
@@ -332,15 +329,15 @@ class TestMasks:
 
     def test_a_boolean_mask_fills_a_stretched_square(self) -> None:
         fit = fit_of(300, 400, 1024, STRETCHED)
-        low = decoder_inputs([Prompt(mask_input=MASK)], fit, STRETCHED, 256).mask[0, 0]
+        low = decoder_inputs([Prompt(mask_input=MASK)], fit, STRETCHED, 256).masks.logits[0, 0]
         assert low.min() > 5, "there is no padding"
         lower = MASK.copy()
         lower[:150] = False
-        low = decoder_inputs([Prompt(mask_input=lower)], fit, STRETCHED, 256).mask[0, 0]
+        low = decoder_inputs([Prompt(mask_input=lower)], fit, STRETCHED, 256).masks.logits[0, 0]
         assert low[:128].max() < -5
         assert low[128:].min() > 5
 
     def test_logits_pass_unchanged(self, noise: Noise) -> None:
         logits = noise(256, 256).astype(np.float32) - 128
         inputs = decoder_inputs([Prompt(mask_input=logits)], FIT, SAM, 256)
-        np.testing.assert_array_equal(inputs.mask[0, 0], logits)
+        np.testing.assert_array_equal(inputs.masks.logits[0, 0], logits)

@@ -35,12 +35,12 @@ from edgesam import (
 )
 from edgesam.bundle import MANIFEST, Bundle
 from edgesam.embedding import ImageSide
-from edgesam.engines import Graphs, Prompts
+from edgesam.engines import Graphs, MaskPrompts, Prompts
 from edgesam.engines.fake import FakeEngine, FakeSession
 from edgesam.home import bundle_path
 from edgesam.manifest import ROLES, SCHEMA, BundleFile, Manifest
 from edgesam.models import MEDSAM
-from edgesam.postprocess import Select
+from edgesam.selection import Select
 
 Make = Callable[..., Bundle]
 Noise = Callable[..., NDArray[np.uint8]]
@@ -52,6 +52,7 @@ class Recording(FakeEngine):
     def __init__(self) -> None:
         self.pictures: list[NDArray[np.float32]] = []
         self.calls: list[Prompts] = []
+        self.masks: list[MaskPrompts] = []
         self.opened: dict[str, Any] = {}
         self.closed = 0
 
@@ -68,6 +69,10 @@ class RecordingSession(FakeSession):
     def encode(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
         self._engine.pictures.append(image)
         return super().encode(image)
+
+    def image_side(self, embedding: NDArray[np.float32], masks: MaskPrompts) -> ImageSide:
+        self._engine.masks.append(masks)
+        return super().image_side(embedding, masks)
 
     def all_four(
         self, side: ImageSide, prompts: Prompts
@@ -315,8 +320,12 @@ class TestSegment:
         embedding = sam.embed(noise(64, 64))
         first = sam.segment(embedding, Prompt.box(10, 10, 50, 50))
         sam.segment(embedding, Prompt([(20, 20)], [1], mask_input=first.logits))
-        assert engine.calls[1].has_mask.tolist() == [1]
-        np.testing.assert_array_equal(engine.calls[1].mask[0, 0], first.logits)
+        alone, fed_back = engine.calls
+        assert alone.masks is None
+        assert fed_back.masks.given.tolist() == [1]
+        np.testing.assert_array_equal(fed_back.masks.logits[0, 0], first.logits)
+        assert [masks.given.tolist() for masks in engine.masks] == [[0], [1]]
+        assert engine.masks[1] is fed_back.masks
 
     def test_results_do_not_hold_the_whole_batch(self, sam: Sam, noise: Noise) -> None:
         mask = sam.segment_batch(sam.embed(noise(64, 64)), [Prompt.point(5, 5)] * 16)[0]
@@ -373,10 +382,13 @@ class Small(FakeEngine):
     """A model of 4 x 4 tokens that knows nothing."""
 
     class Session(FakeSession):
+        def image_side(self, embedding: NDArray[np.float32], masks: MaskPrompts) -> ImageSide:
+            assert masks.logits.shape[-2:] == (16, 16)
+            return super().image_side(embedding, masks)
+
         def all_four(
             self, side: ImageSide, prompts: Prompts
         ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-            assert prompts.mask.shape[-2:] == (16, 16)
             count = len(prompts.coords)
             return np.ones((count, 4, 16, 16), np.float32), np.zeros((count, 4), np.float32)
 
@@ -508,8 +520,6 @@ def box_input(count: int = 1) -> Prompts:
     return Prompts(
         np.tile(np.array([[0, 0], [1024, 1024]], np.float32), (count, 1, 1)),
         np.tile(np.array([2, 3], np.int32), (count, 1)),
-        np.zeros((1, 1, 256, 256), np.float32),
-        np.zeros(1, np.float32),
     )
 
 

@@ -26,7 +26,7 @@ from edgesam.engines.fake import FakeEngine, FakeSession
 from edgesam.formats import write_picture
 from edgesam.home import home
 from edgesam.mask import decode_rle, encode_rle
-from edgesam.postprocess import Select
+from edgesam.selection import Select
 
 Capture = pytest.CaptureFixture[str]
 Make = Callable[..., Bundle]

@@ -100,7 +100,7 @@ class Opened(FakeEngine):
 def engine(monkeypatch: pytest.MonkeyPatch) -> Opened:
     """Whatever is chosen by name is this one."""
     engine = Opened("fp32")
-    monkeypatch.setattr(loading, "choose", lambda name: engine)
+    monkeypatch.setattr(loading, "choose", lambda name, device: engine)
     return engine
 
 
@@ -139,10 +139,20 @@ def test_without_tune_it_is_fp32(make_bundle: Make, add_variant: Callable[..., B
     assert engine.how["precision"] == "fp32"
 
 
-def test_a_variant_that_was_tuned_is_used(
-    make_bundle: Make, add_variant: Callable[..., Bundle], engine: Opened
+IOU = {"mean": 0.99, "p5": 0.95, "worst": 0.9}
+PASSPORT = {"mask_iou": IOU, "gate": IOU}
+
+
+@pytest.mark.parametrize(("report", "taken"), [(PASSPORT, "int8"), (None, "fp32")])
+def test_a_variant_that_was_tuned_is_used_while_its_passport_holds(
+    make_bundle: Make,
+    add_variant: Callable[..., Bundle],
+    engine: Opened,
+    report: dict[str, Any] | None,
+    taken: str,
 ) -> None:
-    bundle = add_variant(make_bundle(), "int8", None)
+    bundle = add_variant(make_bundle(), "int8", report)
     remember(bundle.manifest, replace(CHOICE, variant="int8"))
-    assert edgesam.load(bundle.path).variant == "int8"
-    assert engine.how["precision"] == "int8"
+    assert edgesam.load(bundle.path).variant == taken
+    assert engine.how["precision"] == taken
+    assert engine.how["threads"] == (3 if report else None)

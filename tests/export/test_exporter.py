@@ -861,8 +861,16 @@ class TestInt8:
         assert names(bundle.path) == {MANIFEST, *(f.file for v in (fp32, int8) for f in v.files)}
 
     def test_without_a_passport_it_is_left_out(
-        self, recipe: Recipe, lite_checkpoint: Path, tmp_path: Path
+        self,
+        recipe: Recipe,
+        lite_checkpoint: Path,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
     ) -> None:
+        def fail(*_: Any) -> None:
+            raise AssertionError("an int8 graph was made")
+
+        monkeypatch.setattr(exporter, "quantize", fail)
         bundle = export_bundle(lite_checkpoint, tmp_path / "b", profile="lite-medsam")
         assert list(bundle.variants) == ["fp32"]
         assert names(bundle.path) == {MANIFEST, *(f.file for f in bundle.variants["fp32"].files)}
@@ -874,10 +882,23 @@ class TestInt8:
         tmp_path: Path,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
+        monkeypatch.setattr(exporter, "shipped_variants", lambda sha256: ["fp32", "int8"])
         monkeypatch.setattr(exporter, "shipped_passport", lambda graphs: b"{}")
         bundle = export_bundle(lite_checkpoint, tmp_path / "b", profile="lite-medsam")
         assert list(bundle.variants) == ["fp32", "int8"]
         assert all(variant.passport is not None for variant in bundle.variants.values())
+
+    def test_one_of_other_graphs_does_not_count(
+        self,
+        recipe: Recipe,
+        lite_checkpoint: Path,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr(exporter, "shipped_variants", lambda sha256: ["fp32", "int8"])
+        bundle = export_bundle(lite_checkpoint, tmp_path / "b", profile="lite-medsam")
+        assert list(bundle.variants) == ["fp32"]
+        assert names(bundle.path) == {MANIFEST, *(f.file for f in bundle.variants["fp32"].files)}
 
     def test_fp32_alone(self, recipe: Recipe, lite_checkpoint: Path, tmp_path: Path) -> None:
         bundle = export_bundle(

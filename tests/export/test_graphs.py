@@ -12,12 +12,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgesam.bundle import open_bundle
-from edgesam.engines import Graphs, Prompts, Session
+from edgesam.engines import Graphs, MaskPrompts, Prompts, Session
 from edgesam.engines.ort import OnnxRuntime
-from edgesam.manifest import ROLES
 from edgesam_bench.random_weights import random_state_dict, uniform
-from edgesam_export.graphs import image_side, mask_decoder, tiny_vit
+from edgesam_export.graphs import image_side, mask_decoder, tiny_vit, window_attention
 from edgesam_export.graphs.net import FLOAT, Net
 from edgesam_export.graphs.prompt_encoder import encoding_of_cells
 from edgesam_export.graphs.weights import Weights
@@ -42,7 +40,8 @@ def opened(graphs: Graphs) -> Session:
 
 def all_four(opened: Session, embedding: Floats, prompts: Prompts) -> list[Floats]:
     """Logits and predicted IoU of all mask tokens."""
-    side = opened.image_side(embedding, prompts.mask, prompts.has_mask)
+    masks = MaskPrompts.none(4 * embedding.shape[-1]) if prompts.masks is None else prompts.masks
+    side = opened.image_side(embedding, masks)
     return list(opened.decode(side, prompts, range(4)))
 
 
@@ -84,7 +83,7 @@ class TestTinyViT:
     def test_biases_are_numbered_as_the_official_code_does(self, window: int) -> None:
         biases = np.arange(3 * window**2, dtype=np.float32).reshape(3, -1)
         net = Net("test", Weights({"attention_biases": biases}))
-        found = tiny_vit._bias_of_offsets(net, window, 3)
+        found = window_attention.bias_of_offsets(net, window, 3)
         np.testing.assert_array_equal(found, biases[:, official_offsets(window)])
 
     def test_windowed_attention_with_padding(self, tmp_path: Path) -> None:
@@ -123,7 +122,9 @@ class TestTinyViT:
             expected[top : top + 3, left : left + 3] = mixed.reshape(3, 3, channels)
 
         net = Net("test", Weights(weights))
-        output = tiny_vit._windowed(net, net.input("x", FLOAT, x.shape), side, window, channels)
+        output = window_attention.window_attention(
+            net, net.input("x", FLOAT, x.shape), side, window, channels
+        )
         result = run_net(net, tmp_path / "g.onnx", output, x.shape, x=x)
         np.testing.assert_allclose(result[0], expected[:side, :side], atol=2e-5)
 
@@ -147,6 +148,67 @@ class TestTinyViT:
         result = run_net(net, tmp_path / "g.onnx", output, (1, 6, 4, 5), x=x)
         np.testing.assert_allclose(result, expected, atol=1e-5)
 
+    @pytest.mark.parametrize("part", [10, 4, 1])
+    @pytest.mark.parametrize("stride", [1, 2])
+    def test_a_bottleneck_in_parts(self, tmp_path: Path, part: int, stride: int) -> None:
+        """The channels between the convolutions, so many at a time: their sum is the same."""
+        inputs, hidden, outputs = widths = 3, 10, 5
+        norms = {"weight", "bias", "running_mean", "running_var"}
+        weights = random_state_dict(
+            {
+                "conv1.c.weight": (hidden, inputs, 1, 1),
+                "conv2.c.weight": (hidden, 1, 3, 3),
+                "conv3.c.weight": (outputs, hidden, 1, 1),
+                **{f"conv{i}.bn.{n}": (hidden,) for i in (1, 2) for n in norms},
+                **{f"conv3.bn.{n}": (outputs,) for n in norms},
+            },
+            seed=6,
+        )
+        x = uniform((1, inputs, 8, 8), 7).astype(np.float32)
+        onto = uniform((1, outputs, 8 // stride, 8 // stride), 8).astype(np.float32)
+
+        def normed(y: Floats, name: str) -> Floats:
+            gamma, beta, mean, variance = (
+                weights[f"{name}.bn.{n}"][:, None, None]
+                for n in ("weight", "bias", "running_mean", "running_var")
+            )
+            return np.asarray((y - mean) / np.sqrt(variance + 1e-5) * gamma + beta)
+
+        def pointwise(y: Floats, name: str) -> Floats:
+            return normed(np.tensordot(weights[f"{name}.c.weight"][:, :, 0, 0], y, 1), name)
+
+        y = np.pad(gelu(pointwise(x[0].astype(np.float64), "conv1")), ((0, 0), (1, 1), (1, 1)))
+        deep = sum(
+            weights["conv2.c.weight"][:, 0, a, b, None, None] * y[:, a : a + 8, b : b + 8]
+            for a, b in itertools.product(range(3), range(3))
+        )
+        deep = gelu(normed(np.asarray(deep)[:, ::stride, ::stride], "conv2"))
+        expected = pointwise(deep, "conv3") + onto[0]
+
+        net = Net("test", Weights(weights))
+        given = net.input("x", FLOAT, x.shape), net.input("onto", FLOAT, onto.shape)
+        output = tiny_vit._bottleneck(net, given[0], widths, stride, part, given[1])
+        result = run_net(net, tmp_path / "g.onnx", output, onto.shape, x=x, onto=onto)
+        np.testing.assert_allclose(result[0], expected, atol=1e-5)
+
+    def test_no_value_is_larger_than_half_the_working_memory(self, lite_bundle: Path) -> None:
+        """The largest MLP's are: memory is planned by it, and the first stage comes in parts."""
+        import onnx
+
+        bundle = open_bundle(lite_bundle)
+        file = lite_bundle / bundle.variants["fp32"].image_encoder.file
+        graph = onnx.shape_inference.infer_shapes(onnx.load(file)).graph
+        made = {name for node in graph.node for name in node.output}
+        sizes = {
+            value.name: 4 * math.prod(dim.dim_value for dim in value.type.tensor_type.shape.dim)
+            for value in graph.value_info
+            if value.name in made
+        }
+        assert len(sizes) > 300
+        largest = max(sizes, key=sizes.__getitem__)
+        assert largest.startswith("layers.1.blocks.0.mlp")
+        assert bundle.manifest.working_memory == 2 * sizes[largest]
+
     def test_what_is_read_off_a_checkpoint(self, lite_weights: StateDict) -> None:
         shapes = {key: array.shape for key, array in lite_weights.items()}
         found = tiny_vit.recognise(shapes)
@@ -162,10 +224,9 @@ class TestTinyViT:
 
 
 @pytest.fixture(scope="module")
-def decode(lite_bundle: Path) -> Run:
+def decode(lite_graphs: Graphs) -> Run:
     """The mask decoder of the random LiteMedSAM."""
-    variant = open_bundle(lite_bundle).variants["fp32"]
-    whole = opened(Graphs(**{role: lite_bundle / variant.graph(role).file for role in ROLES}))
+    whole = opened(lite_graphs)
 
     def run(
         embedding: Floats,
@@ -177,8 +238,7 @@ def decode(lite_bundle: Path) -> Run:
         prompts = Prompts(
             np.asarray(coords, np.float32),
             np.asarray(labels, np.int32),
-            np.zeros((1, 1, 256, 256), np.float32) if mask is None else mask,
-            np.asarray(has_mask, np.float32),
+            None if mask is None else MaskPrompts(mask, np.asarray(has_mask, np.float32)),
         )
         return all_four(whole, embedding, prompts)
 
@@ -272,16 +332,14 @@ class TestMaskDecoder:
             assert close([a[0] for a in found], list(expected))
 
     def test_only_the_masks_that_are_asked_for(
-        self, decode: Run, embedding: Floats, lite_bundle: Path
+        self, decode: Run, embedding: Floats, lite_graphs: Graphs
     ) -> None:
-        variant = open_bundle(lite_bundle).variants["fp32"]
-        session = opened(Graphs(**{r: lite_bundle / variant.graph(r).file for r in ROLES}))
-        nothing = np.zeros((1, 1, 256, 256), np.float32), np.zeros(1, np.float32)
-        side = session.image_side(embedding, *nothing)
+        session = opened(lite_graphs)
+        side = session.image_side(embedding, MaskPrompts.none(256))
         points = np.array(COORDS, np.float32), np.array(LABELS, np.int32)
         logits, iou = decode(embedding, COORDS, LABELS)
         for tokens in [(0,), (1, 2, 3), (3, 1), (2, 2)]:
-            some, same = session.decode(side, Prompts(*points, *nothing), tokens)
+            some, same = session.decode(side, Prompts(*points), tokens)
             assert close([some, same], [logits[:, tokens], iou])
 
     def test_another_grid(self, lite_weights: StateDict, tmp_path: Path) -> None:
@@ -295,7 +353,7 @@ class TestMaskDecoder:
         coords = np.array([[(9, 100), (70, 30)]], np.float32)
         labels = np.array([[1, 0]], np.int32)
         mask = 5 * uniform((1, 1, 28, 28), 20).astype(np.float32)
-        prompts = Prompts(coords, labels, mask, np.ones(1, np.float32))
+        prompts = Prompts(coords, labels, MaskPrompts(mask, np.ones(1, np.float32)))
         found = all_four(opened(Graphs(side, side, decoder)), picture, prompts)
         assert [a.shape for a in found] == [(1, 4, 28, 28), (1, 4)]
         official = NaiveDecoder(lite_weights, 112, grid=7)

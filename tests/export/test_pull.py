@@ -22,6 +22,7 @@ from edgesam.home import bundle_path
 from edgesam.manifest import BundleFile, Manifest, Variant
 from edgesam.models import MODELS, SAM, ModelSpec
 from edgesam_export import BUILDER
+from edgesam_export.commands import pull
 
 Capture = pytest.CaptureFixture[str]
 BODY = b"weights"
@@ -167,6 +168,26 @@ class TestPull:
         assert "written anew" in (said := capsys.readouterr().err)
         assert "has schema 1" in said
         assert open_bundle(bundle_path("tiny")).manifest.model == "tiny"
+
+    def test_a_variant_that_is_lacking(
+        self,
+        checkpoint: Path,
+        exporter: Exporter,
+        capsys: Capture,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        main(["pull", "tiny"])
+        measured = ["fp32", "int8"]
+        monkeypatch.setattr(
+            pull, "shipped_variants", lambda sha256: measured if sha256 == TINY.sha256 else []
+        )
+        assert main(["pull", "tiny"]) == 0
+        assert len(exporter.asked) == 1, "its fp32 is none that was measured, nor would int8 be"
+        monkeypatch.setattr(pull, "shipped_passport", lambda graphs: b"{}")
+        capsys.readouterr()
+        assert main(["pull", "tiny"]) == 0
+        assert len(exporter.asked) == 2
+        assert "it lacks int8, whose passport ships" in capsys.readouterr().err
 
     def test_changed_weights_are_written_anew(
         self, checkpoint: Path, exporter: Exporter, capsys: Capture

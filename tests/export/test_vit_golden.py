@@ -18,7 +18,7 @@ import pytest
 from numpy.typing import NDArray
 
 from edgesam.bundle import Bundle
-from edgesam.engines import Graphs, Prompts
+from edgesam.engines import Graphs, MaskPrompts, Prompts
 from edgesam.engines.ort import OnnxRuntime
 from edgesam.manifest import ROLES
 from edgesam_bench.figures import relative_l2
@@ -85,14 +85,11 @@ def decode(bundle: Bundle, embedding: NDArray[np.float32]) -> Answers:
     low = 4 * embedding.shape[-1]
     answers = {}
     for name, prompt in network_prompts(bundle.manifest.image_size, low).items():
-        mask = np.zeros((low, low), np.float32) if prompt.mask is None else prompt.mask
-        asked = Prompts(
-            prompt.coords[None],
-            prompt.labels[None],
-            mask[None, None],
-            np.array([prompt.mask is not None], np.float32),
-        )
-        side = session.image_side(embedding, asked.mask, asked.has_mask)
+        masks = MaskPrompts.none(low)
+        if prompt.mask is not None:
+            masks = MaskPrompts(prompt.mask[None, None], np.ones(1, np.float32))
+        side = session.image_side(embedding, masks)
+        asked = Prompts(prompt.coords[None], prompt.labels[None])
         logits, scores = session.decode(side, asked, range(4))
         answers[name] = (logits[0], scores[0])
     return answers

@@ -29,7 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"{', '.join(MODELS)}, or a bundle's folder (default: {DEFAULT_MODEL})",
     )
     parser.add_argument("--engine", default="auto", help="an engine's name, or auto (default)")
-    parser.add_argument("--device", default="auto", help="cpu, cuda, or auto (default)")
+    parser.add_argument(
+        "--device", default="auto", help="cpu, cuda, gpu (Intel's, openvino), or auto (default)"
+    )
     parser.add_argument("--variant", default="auto", help="of the bundle, or auto (default)")
     parser.add_argument(
         "--threads", type=_threads, metavar="N", help="for edgesam and peers (default: their own)"

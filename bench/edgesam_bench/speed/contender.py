@@ -100,6 +100,8 @@ class Contender:
         try:
             answer: dict[str, Any] = json.loads(line)
         except ValueError:
+            if line.strip():  # what it should have said on its standard error
+                raise ParityError(f"{self.name} answered {line.strip()[:80]!r}") from None
             self._said.seek(0)
             said = [text for text in self._said.read().splitlines() if text.strip()]
             last = said[-1].strip() if said else "no message"

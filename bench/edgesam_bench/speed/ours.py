@@ -18,8 +18,8 @@ from edgesam_bench.speed import worker
 from edgesam_bench.speed.prompts import Box
 
 
-class EdgeSam(worker.Program):
-    """See :class:`edgesam_bench.speed.worker.Program`.
+class EdgeSam(worker.Generator, worker.Watched):
+    """See :class:`edgesam_bench.speed.worker.Program` and those below it.
 
     Args:
         picture: a file that holds one picture.

@@ -1,4 +1,6 @@
-"""The user's way, as contenders: exported graphs, an engine's default options. Imports no edgesam.
+"""The user's way, as contenders: exported graphs, an engine's default options.
+
+Of edgesam it takes only the import of OpenVINO without its telemetry.
 
 python -m edgesam_bench.speed.plain PICTURE GRAPHS MODEL ENGINE THREADS [--once]
 

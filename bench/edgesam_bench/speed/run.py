@@ -8,7 +8,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,11 @@ from edgesam import machine
 from edgesam.bundle import Bundle, find_bundle
 from edgesam.engines import choose
 from edgesam.errors import ParityError
+from edgesam.loading import as_tuned
 from edgesam.preprocess import one_picture
 from edgesam_bench.phantoms import draw
 from edgesam_bench.speed import busyness, probe, report
-from edgesam_bench.speed.contender import EDGESAM, Contender
+from edgesam_bench.speed.contender import EDGESAM, Asked, Contender
 from edgesam_bench.speed.peers import Peer, Place
 from edgesam_bench.speed.rounds import Found, Plan, measure
 from edgesam_bench.speed.work import macs
@@ -73,7 +74,8 @@ def run(request: Request, progress: Callable[[str], None]) -> dict[str, Any]:
     bundle = find_bundle(request.model)
     if request.variant != "auto":
         bundle.variant(request.variant)
-    choose(request.engine)  # says what is wrong before anything has been started
+    request = _as_tuned(request, bundle)
+    choose(request.engine, request.device)  # says what is wrong before anything has been started
     plan = _plan(request, "point" in bundle.manifest.profile.prompt_kinds)
     watch = busyness.Watch()
     with tempfile.TemporaryDirectory(prefix="edgesam-bench-") as folder, ExitStack() as stack:
@@ -92,7 +94,7 @@ def run(request: Request, progress: Callable[[str], None]) -> dict[str, Any]:
         found = measure([ours, *contenders], plan, progress, generators)
         standing = [one for one in contenders if one.name not in found.failed]
         selections = {peer.name: peer.about["selects"] for peer in peers if peer.about}
-        agreements = _agreements(ours, standing, selections)
+        agreements = _agreements(ours, standing, selections, found)
         after = probe.probed(bundle.path, engine, device, request.threads)
         with Image.open(picture) as opened:
             width, height = opened.size
@@ -120,6 +122,17 @@ def run(request: Request, progress: Callable[[str], None]) -> dict[str, Any]:
         report.peak(before, after),
         {peer.name: _told(peer, found, agreements) for peer in peers},
     )
+
+
+def _as_tuned(request: Request, bundle: Bundle) -> Request:
+    """By name what ``edgesam tune`` found: a start with an empty home would not know it, and peers
+    are to get as many threads.
+    """
+    best = as_tuned(bundle, request.engine, request.variant, request.device)
+    if best is None:
+        return request
+    threads = request.threads or best.threads
+    return replace(request, engine=best.engine, variant=best.variant, threads=threads)
 
 
 def _plan(request: Request, points: bool) -> Plan:
@@ -173,15 +186,20 @@ def _started(
 
 
 def _agreements(
-    ours: Contender, contenders: Sequence[Contender], selections: dict[str, str]
+    ours: Asked, contenders: Sequence[Asked], selections: dict[str, str], found: Found
 ) -> dict[str, float]:
     """IoU of every peer's mask of the first box with the one edgesam selects in the same way."""
-    found = {}
+    agreements = {}
     for contender in contenders:
         select = selections[contender.name]
-        mine, theirs = (who.ask("mask", select=select) for who in (ours, contender))
-        found[contender.name] = report.agreement(mine, theirs)
-    return found
+        mine = ours.ask("mask", select=select)
+        try:
+            theirs = contender.ask("mask", select=select)
+        except ParityError as error:
+            found.drop(contender.name, f"failed: {error}")
+            continue
+        agreements[contender.name] = report.agreement(mine, theirs)
+    return agreements
 
 
 def _told(peer: Peer, found: Found, agreements: dict[str, float]) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 import edgesam.preprocess
 import edgesam.sam
 from edgesam.embedding import ImageSide
-from edgesam.engines import Prompts, Session
+from edgesam.engines import MaskPrompts, Prompts, Session
 from edgesam.image import Image
 from edgesam.sam import Sam
 
@@ -59,13 +59,8 @@ class WatchedSession:
     def encode(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
         return self._times.call("encode", self._session.encode, image)
 
-    def image_side(
-        self,
-        embedding: NDArray[np.float32],
-        mask: NDArray[np.float32],
-        has_mask: NDArray[np.float32],
-    ) -> ImageSide:
-        return self._times.call("image_side", self._session.image_side, embedding, mask, has_mask)
+    def image_side(self, embedding: NDArray[np.float32], masks: MaskPrompts) -> ImageSide:
+        return self._times.call("image_side", self._session.image_side, embedding, masks)
 
     def decode(
         self, side: ImageSide, prompts: Prompts, tokens: Sequence[int]

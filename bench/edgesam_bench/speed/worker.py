@@ -39,7 +39,7 @@ _CLICKS_OF_ONCE = 5  # after the first mask, before memory is read
 
 
 class Program(ABC):
-    """What a contender can do."""
+    """What every contender can do."""
 
     @abstractmethod
     def load(self) -> dict[str, Any]:
@@ -66,15 +66,21 @@ class Program(ABC):
         """As ``click``; ``select`` is for whom has more than one mask to choose from."""
         return self.click(corners)
 
-    def everything(self, side: int) -> int:
-        """How many objects are found. Asked of those that have everything mode."""
-        raise NotImplementedError
 
+class Generator(Program):
+    """A contender that has everything mode."""
+
+    @abstractmethod
+    def everything(self, side: int) -> int:
+        """How many objects a grid of side x side points finds."""
+
+
+class Watched(Program):
+    """A contender that knows where its time goes."""
+
+    @abstractmethod
     def stages(self, boxes: Sequence[Box]) -> dict[str, list[float]]:
-        """Seconds of each stage: the picture encoded once, then a click for each box. Asked of
-        edgesam.
-        """
-        raise NotImplementedError
+        """Seconds of each stage: the picture encoded once, then a click for each box."""
 
 
 def main(program: Program, arguments: Sequence[str]) -> int:
@@ -132,11 +138,13 @@ class Answers:
         return {"seconds": _seconds(partial(self._program.batch, self._boxes(number, size)))}
 
     def everything(self, side: int) -> dict[str, Any]:
+        assert isinstance(self._program, Generator), "it has no everything mode"
         started = time.perf_counter()
         found = self._program.everything(side)
         return {"seconds": time.perf_counter() - started, "found": found}
 
     def stages(self, count: int, number: int) -> dict[str, Any]:
+        assert isinstance(self._program, Watched), "it does not know where its time goes"
         return {"seconds": self._program.stages(self._boxes(number, count))}
 
     def mask(self, select: str) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from edgesam.commands.progress import Progress
 from edgesam.errors import BundleError, EdgeSamError, ExportError, ModelNotFound
 from edgesam.home import bundle_path
 from edgesam.models import MODELS, PROFILES
+from edgesam_export import VARIANTS
 
 if TYPE_CHECKING:
     from edgesam_export.calibrated import Calibrated
@@ -37,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--variant",
         action="append",
-        choices=("fp32", "fp16", "bf16", "int8"),
+        choices=VARIANTS,
         help="to write; fp32 always is; default: all but fp16 whose passport ships; may be "
         "repeated",
     )

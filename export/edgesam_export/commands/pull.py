@@ -7,14 +7,14 @@ import json
 import time
 from pathlib import Path
 
-from edgesam.bundle import open_bundle
+from edgesam.bundle import Bundle, open_bundle
 from edgesam.checkpoint_store import fetch
 from edgesam.commands.progress import Progress
 from edgesam.errors import BundleError, ChecksumMismatch
 from edgesam.home import bundle_path
 from edgesam.models import MODELS, find
-from edgesam_bench.passports import shipped_passport
-from edgesam_export import BUILDER
+from edgesam_bench.passports import shipped_passport, shipped_variants
+from edgesam_export import BUILDER, UNASKED
 
 NAME = "pull"
 HELP = "fetch a known model's checkpoint, verify it, and turn it into a bundle"
@@ -79,6 +79,8 @@ def _flaw(bundle: Path) -> str:
         opened = open_bundle(bundle)
         if opened.manifest.builder != BUILDER:
             return f"it is the work of {opened.manifest.builder}"
+        if lacking := _lacking(opened):
+            return f"it lacks {', '.join(lacking)}, whose passport ships with this edgesam"
         for variant in opened.variants.values():
             if variant.passport is None and shipped_passport(variant.graphs):
                 return "it lacks the passport that ships with this edgesam"
@@ -87,3 +89,16 @@ def _flaw(bundle: Path) -> str:
     except (BundleError, ChecksumMismatch) as error:
         return str(error)
     return ""
+
+
+def _lacking(bundle: Bundle) -> list[str]:
+    """Variants that this edgesam would write beside those that are there.
+
+    Only where the graphs of fp32 are those that were measured: else a variant's would not be
+    either, export would leave it out, and every pull would write the bundle anew.
+    """
+    fp32 = bundle.variants.get("fp32")
+    if fp32 is None or shipped_passport(fp32.graphs) is None:
+        return []
+    shipped = shipped_variants(bundle.manifest.checkpoint_sha256)
+    return [name for name in shipped if name in UNASKED and name not in bundle.variants]

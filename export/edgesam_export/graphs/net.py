@@ -95,9 +95,10 @@ class Net:
 
     def constant(self, name: str, array: NDArray[Any] | Promise) -> ir.Value:
         """An initializer of the current scope; asking again for the same name gives it again."""
-        return self._constant(self._path(name), array)
+        return self.shared(self._path(name), array)
 
-    def _constant(self, name: str, array: NDArray[Any] | Promise) -> ir.Value:
+    def shared(self, name: str, array: NDArray[Any] | Promise) -> ir.Value:
+        """An initializer of no module; asking again for the same name gives it again."""
         if name in self._constants:
             return self._constants[name]
         if isinstance(array, Promise):
@@ -114,11 +115,11 @@ class Net:
 
     def ints(self, values: Sequence[int]) -> ir.Value:
         """A small int64 vector: a shape, axes, pads."""
-        return self._constant(f"ints[{','.join(map(str, values))}]", np.array(values, np.int64))
+        return self.shared(f"ints[{','.join(map(str, values))}]", np.array(values, np.int64))
 
     def scalar(self, value: float) -> ir.Value:
         """A float32 scalar."""
-        return self._constant(f"scalar[{value!r}]", np.array(value, np.float32))
+        return self.shared(f"scalar[{value!r}]", np.array(value, np.float32))
 
     # Operators
 
@@ -216,7 +217,7 @@ class Net:
                 "Conv",
                 x,
                 self.constant("weight", weight),
-                None if bias is None else self.constant("bias", bias),
+                *([] if bias is None else [self.constant("bias", bias)]),
                 kernel_shape=list(weight.shape[2:]),
                 strides=[stride, stride],
                 pads=[pad, pad, pad, pad],
@@ -258,7 +259,7 @@ class Net:
         if promise is None:
             array = self.read(value)
             promise = Promise(array.shape, lambda: array)
-        return self._constant(name, promise.halved(f"the tensor {self._prefix}{value.name}"))
+        return self.shared(name, promise.halved(f"the tensor {self._prefix}{value.name}"))
 
     def node(self, name: str) -> ir.Node | None:
         """The node of that name."""

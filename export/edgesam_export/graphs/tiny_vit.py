@@ -12,21 +12,23 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
 from edgesam_export.graphs.neck import CHANNELS, neck
-from edgesam_export.graphs.net import FLOAT, Net, attention_scale
+from edgesam_export.graphs.net import FLOAT, Net
 from edgesam_export.graphs.weights import Weights
+from edgesam_export.graphs.window_attention import window_attention
 
 PREFIX = "image_encoder."
 GRID = 64  # the embedding is 64 x 64 tokens, whatever the picture's size
-HEAD_WIDTH = 32  # of every attention, in TinyViT's three published sizes
 EXPANSION = 4  # of the MLPs and of the inverted bottlenecks, likewise
 BATCH_NORM_EPS = 1e-5
+# The first stage's expanded values would be 64 MiB each: so many channels are made and used up at
+# a time, and a GELU or a depthwise convolution finds them in the cache.
+_PART = 64
 # Nothing is laid out that is much more than what was published.
 _WIDEST = 1024  # channels
 _WIDEST_WINDOW = 32  # tokens
@@ -71,8 +73,10 @@ class TinyViT:
 
     @property
     def working_memory(self) -> int:
-        """Bytes that a picture surely takes beside the weights: two of the largest values."""
-        return 2 * 4 * EXPANSION * self.widths[0] * (4 * GRID) ** 2
+        """Bytes that a picture surely takes beside the weights: the largest MLP's values before
+        and after GELU.
+        """
+        return 2 * 4 * EXPANSION * self.widths[1] * (2 * GRID) ** 2
 
 
 def recognise(shapes: Mapping[str, tuple[int, ...]]) -> TinyViT | None:
@@ -124,24 +128,25 @@ def build(arch: TinyViT, weights: Weights) -> Net:
     side = GRID * 4
     for stage in (1, 2, 3):
         # Stage 3 keeps the 64 x 64 grid: MobileSAM's change, the merge before it has stride 1.
-        stride = 1 if stage == 3 else 2
+        stride, width = 1 if stage == 3 else 2, arch.widths[stage]
         with net.scope(f"layers.{stage - 1}.downsample"):
-            x = _patch_merging(net, x, arch.widths[stage - 1], arch.widths[stage], stride)
+            part = _PART if stage == 1 else _WIDEST
+            x = _patch_merging(net, x, arch.widths[stage - 1], width, stride, part)
         side //= stride
         x = net.transpose(x, 0, 2, 3, 1)
         for block in range(arch.depths[stage]):
             with net.scope(f"layers.{stage}.blocks.{block}"):
-                x = _tiny_vit_block(net, x, side, arch.windows[stage - 1], arch.widths[stage])
+                x = _tiny_vit_block(net, x, side, arch.windows[stage - 1], width)
         x = net.transpose(x, 0, 3, 1, 2)
     x = neck(net, x, arch.widths[-1])
     net.output("image_embeddings", x, (1, CHANNELS, GRID, GRID))
     return net
 
 
-def _conv_bn(
-    net: Net, x: ir.Value, name: str, inputs: int, outputs: int, kernel: int = 1, stride: int = 1
-) -> ir.Value:
-    """Convolution and BatchNorm, folded into one convolution in double precision."""
+def _folded(
+    net: Net, name: str, inputs: int, outputs: int, kernel: int = 1
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Convolution and BatchNorm as one convolution's weight and bias, in double precision."""
     with net.scope(name):
         weight = net.weight("c.weight", outputs, inputs, kernel, kernel).astype(np.float64)
         gamma, beta = net.weight("bn.weight", outputs), net.weight("bn.bias", outputs)
@@ -156,14 +161,16 @@ def _conv_bn(
             folded = weight.astype(np.float32), bias.astype(np.float32)
         if not all(np.isfinite(array).all() for array in folded):
             raise net.fault("c.weight", "is too large for its norm: the checkpoint is damaged")
-    return net.conv(
-        x,
-        name,
-        *folded,
-        stride=stride,
-        pad=kernel // 2,
-        groups=outputs if inputs == 1 else 1,  # one input: depthwise
-    )
+    return folded
+
+
+def _conv_bn(
+    net: Net, x: ir.Value, name: str, inputs: int, outputs: int, kernel: int = 1, stride: int = 1
+) -> ir.Value:
+    """Convolution and BatchNorm; of one input, which is a depthwise convolution."""
+    weight, bias = _folded(net, name, inputs, outputs, kernel)
+    groups = outputs if inputs == 1 else 1
+    return net.conv(x, name, weight, bias, stride=stride, pad=kernel // 2, groups=groups)
 
 
 def _patch_embedding(net: Net, x: ir.Value, arch: TinyViT) -> ir.Value:
@@ -176,24 +183,50 @@ def _patch_embedding(net: Net, x: ir.Value, arch: TinyViT) -> ir.Value:
 
 def _mb_conv(net: Net, x: ir.Value, width: int) -> ir.Value:
     """MobileNet's inverted bottleneck with GELU, closed by GELU after the residual."""
-    hidden = EXPANSION * width
-    y = net.gelu(_conv_bn(net, x, "conv1", width, hidden))
-    y = net.gelu(_conv_bn(net, y, "conv2", 1, hidden, kernel=3))
-    y = _conv_bn(net, y, "conv3", hidden, width)
-    return net.gelu(net.add(y, x))
+    return net.gelu(_bottleneck(net, x, (width, EXPANSION * width, width), 1, _PART, x))
 
 
-def _patch_merging(net: Net, x: ir.Value, inputs: int, outputs: int, stride: int) -> ir.Value:
+def _patch_merging(
+    net: Net, x: ir.Value, inputs: int, outputs: int, stride: int, part: int
+) -> ir.Value:
     """(1, inputs, H, W) -> (1, outputs, H / stride, W / stride)."""
-    x = net.gelu(_conv_bn(net, x, "conv1", inputs, outputs))
-    x = net.gelu(_conv_bn(net, x, "conv2", 1, outputs, kernel=3, stride=stride))
-    return _conv_bn(net, x, "conv3", outputs, outputs)
+    return _bottleneck(net, x, (inputs, outputs, outputs), stride, part)
+
+
+def _bottleneck(
+    net: Net,
+    x: ir.Value,
+    widths: tuple[int, int, int],
+    stride: int,
+    part: int,
+    onto: ir.Value | None = None,
+) -> ir.Value:
+    """1x1, GELU, depthwise 3x3, GELU, 1x1; the channels between them ``part`` at a time.
+
+    Args:
+        widths: channels before, between and after.
+        onto: what the result is added to.
+    """
+    inputs, hidden, outputs = widths
+    into = _folded(net, "conv1", inputs, hidden)
+    deep = _folded(net, "conv2", 1, hidden, kernel=3)
+    out, bias = _folded(net, "conv3", hidden, outputs)
+    for start in range(0, max(hidden, 1), part):  # 0 as a damaged checkpoint says: told later
+        some = slice(start, min(start + part, hidden))
+        end = "" if part >= hidden else f".{start // part}"
+        y = net.gelu(net.conv(x, f"conv1{end}", *(array[some] for array in into)))
+        kernel, shift = (array[some] for array in deep)
+        y = net.conv(y, f"conv2{end}", kernel, shift, stride=stride, pad=1, groups=len(shift))
+        y = net.conv(net.gelu(y), f"conv3{end}", out[:, some], None if start else bias)
+        onto = y if onto is None else net.add(y, onto)
+    assert onto is not None
+    return onto
 
 
 def _tiny_vit_block(net: Net, x: ir.Value, side: int, window: int, width: int) -> ir.Value:
     """Window attention, depthwise convolution, MLP, on (1, side, side, width)."""
     with net.scope("attn"):
-        x = net.add(x, _windowed(net, x, side, window, width))
+        x = net.add(x, window_attention(net, x, side, window, width))
     x = net.transpose(x, 0, 3, 1, 2)
     x = _conv_bn(net, x, "local_conv", 1, width, kernel=3)
     x = net.transpose(x, 0, 2, 3, 1)
@@ -201,64 +234,3 @@ def _tiny_vit_block(net: Net, x: ir.Value, side: int, window: int, width: int) -
         y = net.layer_norm(x, "norm", width)
         y = net.gelu(net.linear(y, "fc1", width, EXPANSION * width))
         return net.add(x, net.linear(y, "fc2", EXPANSION * width, width))
-
-
-def _windowed(net: Net, x: ir.Value, side: int, window: int, channels: int) -> ir.Value:
-    """Attention inside windows of ``window`` squared tokens; (1, side, side, C) to the same.
-
-    The padding at the bottom and the right is made of zeros *before* the norm and takes part in
-    the attention, as in the official code.
-    """
-    bias = _bias_of_offsets(net, window, channels // HEAD_WIDTH)
-    count = -(-side // window)
-    padded = count * window
-    if padded != side:
-        x = net.op("Pad", x, net.ints((0, 0, 0, 0, 0, padded - side, padded - side, 0)))
-    x = net.reshape(x, count, window, count, window, channels)
-    x = net.transpose(x, 0, 2, 1, 3, 4)
-    x = net.reshape(x, count * count, window * window, channels)
-    x = _attention(net, x, bias, channels)
-    x = net.reshape(x, count, count, window, window, channels)
-    x = net.transpose(x, 0, 2, 1, 3, 4)
-    x = net.reshape(x, 1, padded, padded, channels)
-    if padded != side:
-        x = net.op("Slice", x, net.ints((0, 0)), net.ints((side, side)), net.ints((1, 2)))
-    return x
-
-
-def _attention(net: Net, x: ir.Value, bias_of_offsets: NDArray[Any], channels: int) -> ir.Value:
-    """Multi-head attention with a learned bias per offset, on (windows, tokens, channels)."""
-    heads, tokens, _ = bias_of_offsets.shape
-    width = HEAD_WIDTH
-    x = net.layer_norm(x, "norm", channels)
-
-    # The checkpoint's rows are (head, [q k v], width); ours ([q k v], head, width), queries scaled.
-    weight = net.weight("qkv.weight", 3 * channels, channels)
-    bias = net.weight("qkv.bias", 3 * channels)
-    weight = weight.reshape(heads, 3, width, channels).transpose(1, 0, 2, 3).copy()
-    bias = bias.reshape(heads, 3, width).transpose(1, 0, 2).copy()
-    weight[0] *= attention_scale(width)
-    bias[0] *= attention_scale(width)
-    with net.scope("qkv"):
-        packed = net.matmul(x, net.constant("weight", weight.reshape(3 * channels, channels).T))
-        packed = net.add(packed, net.constant("bias", bias.reshape(-1)))
-        q, k, v = net.ops("Split", 3, packed, axis=-1, num_outputs=3)
-        q = net.transpose(net.reshape(q, -1, tokens, heads, width), 0, 2, 1, 3)
-        k = net.transpose(net.reshape(k, -1, tokens, heads, width), 0, 2, 3, 1)
-        v = net.transpose(net.reshape(v, -1, tokens, heads, width), 0, 2, 1, 3)
-
-    x = net.attention(q, k, v, net.constant("bias_of_offsets", bias_of_offsets))
-    x = net.reshape(net.transpose(x, 0, 2, 1, 3), -1, tokens, channels)
-    return net.linear(x, "proj", channels, channels)
-
-
-def _bias_of_offsets(net: Net, window: int, heads: int) -> NDArray[np.float32]:
-    """The learned biases spread over all pairs of tokens of a window: (heads, tokens, tokens).
-
-    The official code numbers the offsets (|dy|, |dx|) in the order in which pairs of tokens,
-    row by row, first show them; for the window's first token that is simply row by row.
-    """
-    biases = net.weight("attention_biases", heads, window * window)
-    y, x = np.divmod(np.arange(window * window), window)
-    offsets = np.abs(y[:, None] - y) * window + np.abs(x[:, None] - x)
-    return np.ascontiguousarray(biases[:, offsets])

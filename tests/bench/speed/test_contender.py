@@ -29,6 +29,8 @@ class Small(worker.Program):
     def encode(self):
         pass
     def click(self, corners):
+        if "--chatter" in sys.argv:
+            print("loading 100 %")
         if "--fail" in sys.argv:
             raise RuntimeError("no such weights")
         return np.ones(self.size, bool)
@@ -97,6 +99,22 @@ def test_a_process_that_dies_says_why_in_one_line(program: Path) -> None:
         pytest.raises(ParityError, match=said),
     ):
         contender.once({})
+
+
+def test_a_process_that_says_something_else(program: Path) -> None:
+    with Contender("small", [sys.executable, str(program), "--chatter"]) as contender:
+        contender.ask("load")
+        with pytest.raises(ParityError, match=r"^small answered 'loading 100 %'$"):
+            contender.ask("click", number=0, count=1)
+
+
+def test_what_it_cannot_do(program: Path) -> None:
+    with Contender("small", [sys.executable, str(program)]) as contender:
+        contender.ask("load")
+        with pytest.raises(ParityError, match=r"small gave no answer: .*no everything mode"):
+            contender.ask("everything", side=8)
+    with pytest.raises(AssertionError, match="where its time goes"):
+        Answers(InHalf()).stages(count=1, number=0)
 
 
 def test_a_program_that_is_not_there_is_named(tmp_path: Path) -> None:
