@@ -202,7 +202,7 @@ class TestOnnxRuntime:
             assert "\n" not in str(raised.value)
 
     def test_a_precision_it_does_not_run(self, lite_graphs: Graphs) -> None:
-        with pytest.raises(PrecisionMismatch, match="does not run bf16; it runs: fp32, int8"):
+        with pytest.raises(PrecisionMismatch, match="does not run bf16; it runs: fp32, fp16, int8"):
             open_ort(lite_graphs, precision="bf16")
 
     def test_a_graph_of_another_precision(

@@ -358,8 +358,17 @@ class TestLoading:
 
 class TestPrecision:
     def test_one_it_does_not_run(self, lite_graphs: Graphs) -> None:
-        with pytest.raises(PrecisionMismatch, match="not run fp16; it runs: fp32, bf16, int8"):
-            opened(lite_graphs, precision="fp16")
+        with pytest.raises(PrecisionMismatch, match="not run fp8; it runs: fp32, fp16, bf16, int8"):
+            opened(lite_graphs, precision="fp8")
+
+    @pytest.mark.parametrize("precision", ["fp16", "bf16"])
+    def test_one_that_this_processor_lacks(self, lite_graphs: Graphs, precision: str) -> None:
+        if precision in OpenVino().precisions("cpu"):
+            pytest.skip(f"this machine's CPU has {precision}")
+        with pytest.raises(
+            PrecisionMismatch, match=rf"cannot run {precision} on this .*; it runs: fp32"
+        ):
+            opened(lite_graphs, precision=precision)
 
     def test_bf16(self, lite_graphs: Graphs, picture: NDArray[np.float32]) -> None:
         capable = import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")

@@ -40,7 +40,8 @@ def cuts_of(net: Net) -> Sequence[tuple[str, str]]:
     for value in net.outputs:
         last_use[value] = len(net.nodes)
     found: dict[str, str] = {}
-    alive: set[ir.Value] = set()
+    # The graph's own input may be needed late, too.
+    alive = {value for value in last_use if value.producer() is None and not net.holds(value)}
     for index, node in enumerate(net.nodes):
         made = {value for value in node.outputs if value in last_use}
         alive = {value for value in alive | made if last_use[value] > index}

@@ -10,7 +10,7 @@ import onnx_ir as ir
 
 from edgesam_export.graphs.net import FLOAT, Net
 from edgesam_export.precision.cut import cut_behind
-from edgesam_export.precision.half import PRODUCTS
+from edgesam_export.precision.half import PRODUCTS, type_of
 
 _BFLOAT16 = ir.DataType.BFLOAT16
 # What computes; all else hands on what was rounded before.
@@ -26,13 +26,20 @@ def emulate_bf16(net: Net, module: str | None) -> None:
     until = None if module is None else cut_behind(net, module)
     behind = until is None
     nodes = net.nodes
+    types: dict[ir.Value, ir.DataType] = {}
     for node, following in zip(nodes, (*nodes[1:], None), strict=True):
+        made = type_of(node, types)
+        types.update(dict.fromkeys(node.outputs, made))
+        if made != FLOAT:
+            continue
         if behind and node.op_type in PRODUCTS:
             for index, value in enumerate(node.inputs[:2]):
                 assert value is not None
                 if net.holds(value) or value.producer() is None:
                     with net.before(node):
-                        node.replace_input_with(index, _rounded(net, value))
+                        rounded = _rounded(net, value)
+                    types[rounded] = made
+                    node.replace_input_with(index, rounded)
         ends = any(value.name == until for value in node.outputs)
         behind = behind or ends
         if not behind or following is None or not (ends or node.op_type in _COMPUTE):
@@ -41,6 +48,7 @@ def emulate_bf16(net: Net, module: str | None) -> None:
             uses = list(value.uses())
             with net.before(following):
                 rounded = _rounded(net, value)
+            types[rounded] = made
             for use in uses:
                 use.node.replace_input_with(use.idx, rounded)
 

@@ -28,7 +28,7 @@ def halve(net: Net) -> None:
     types: dict[ir.Value, ir.DataType] = {}
     casts: dict[tuple[ir.Value, ir.DataType], ir.Value] = {}
     for node in net.nodes:
-        made = _type(node, types)
+        made = type_of(node, types)
         if made in (FLOAT, FLOAT16):
             made = FLOAT16 if _belongs_in_half(net, node, types) else FLOAT
             for index, value in enumerate(node.inputs):
@@ -46,7 +46,7 @@ def _of(value: ir.Value, types: dict[ir.Value, ir.DataType]) -> ir.DataType:
     return found
 
 
-def _type(node: ir.Node, types: dict[ir.Value, ir.DataType]) -> ir.DataType:
+def type_of(node: ir.Node, types: dict[ir.Value, ir.DataType]) -> ir.DataType:
     """What a node made before anything was changed, and of floats what its first input is now."""
     if node.op_type == "Cast":
         return ir.DataType(node.attributes.get_int("to"))
