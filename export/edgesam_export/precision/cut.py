@@ -15,6 +15,7 @@ import onnx_ir as ir
 
 from edgesam.errors import ExportError
 from edgesam_export.graphs.net import Net
+from edgesam_export.precision.half import PRODUCTS
 
 # What an encoder is cut behind: its blocks and what stands between them.
 _MODULE = re.compile(r"((?:layers\.\d+\.)?(?:blocks\.\d+|[a-z_]\w*))[./]")
@@ -33,25 +34,29 @@ def cut_behind(net: Net, module: str) -> str:
 
 
 def cuts_of(net: Net) -> Sequence[tuple[str, str]]:
-    """Modules, but for the last, and the values behind which a graph can be cut, in its order."""
+    """Modules and the values behind which a graph can be cut, in its order.
+
+    Not the last module: behind it there is no product left.
+    """
     last_use: dict[ir.Value, int] = {}
     for index, node in enumerate(net.nodes):
         last_use.update(dict.fromkeys((v for v in node.inputs if v is not None), index))
     for value in net.outputs:
         last_use[value] = len(net.nodes)
-    found: dict[str, str] = {}
+    last_product = max((i for i, n in enumerate(net.nodes) if n.op_type in PRODUCTS), default=0)
+    found: dict[str, tuple[int, str]] = {}
     # The graph's own input may be needed late, too.
     alive = {value for value in last_use if value.producer() is None and not net.holds(value)}
     for index, node in enumerate(net.nodes):
         made = {value for value in node.outputs if value in last_use}
         alive = {value for value in alive | made if last_use[value] > index}
         module = _module(node)
-        if module and alive == made and len(made) == 1 and not made & set(net.outputs):
+        if module and alive == made and len(made) == 1:
             (value,) = made
             assert value.name is not None
             found.pop(module, None)  # the last place in it is its end
-            found[module] = value.name
-    return list(found.items())[:-1]
+            found[module] = index, value.name
+    return [(module, name) for module, (index, name) in found.items() if index < last_product]
 
 
 def _module(node: ir.Node) -> str | None:
