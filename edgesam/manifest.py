@@ -223,7 +223,10 @@ def _profile(values: dict[str, Any]) -> Profile:
 def _variant(values: dict[str, Any], variant: str) -> Variant:
     _exactly(values, Variant)
     weights = _file_or_none(values, "weights")
-    computed = None if values["computed"] is None else _computed(values, variant)
+    computed = None if values["computed"] is None else _computed(values)
+    # Without it bf16 would be fp32's graphs, and fp32's passport would vouch for it.
+    if (computed is None) == (variant == "bf16"):
+        raise ValueError(f"{variant} is computed in {computed}")
     # The graph names the file by this name and the engine reads that one: no other may be checked.
     owner = variant if computed is None else "fp32"
     wanted = weights and f"image_encoder.{owner}.{weights.sha256[:8]}.data"
@@ -237,11 +240,11 @@ def _variant(values: dict[str, Any], variant: str) -> Variant:
     )
 
 
-def _computed(values: dict[str, Any], variant: str) -> Computed:
+def _computed(values: dict[str, Any]) -> Computed:
     found = _typed(values, "computed", dict)
     _exactly(found, Computed)
-    if found["precision"] != "bf16" or variant != "bf16":
-        raise ValueError(f"{variant} is computed in {found['precision']!r}")
+    if found["precision"] != "bf16":
+        raise ValueError(f"computed in {found['precision']!r}, which no engine does")
     if found["fp32_until"] is not None and not _typed(found, "fp32_until", str):
         raise ValueError("fp32_until is empty")
     return Computed("bf16", found["fp32_until"])
