@@ -176,6 +176,28 @@ def test_too_few_to_learn_from(checkpoint: Path, pictures: Path, tmp_path: Path)
     assert list(open_bundle(tmp_path / "b").variants) == ["fp32"]
 
 
+def test_fp16_is_measured_on_all_pictures(checkpoint: Path, pictures: Path, tmp_path: Path) -> None:
+    found = export(checkpoint, tmp_path / "b", pictures, variants=["fp16"])
+    assert list(found.verdicts) == ["fp16"]
+    assert found.learned is None
+    bundle = open_bundle(tmp_path / "b")
+    fp32, fp16 = bundle.variants.values()
+    assert fp16.image_encoder.size < 0.6 * fp32.image_encoder.size
+    report = bundle.passport(fp16)
+    assert report is not None
+    assert report["engine"].endswith(", products of float16 in float32")
+    assert report["pictures"]["n"] == len(found.gallery.samples)
+    with edgesam.load(bundle.path, engine="onnxruntime", variant="fp16") as sam:
+        assert sam.variant == "fp16"
+
+
+def test_fp16_that_fails_is_left_out(checkpoint: Path, pictures: Path, tmp_path: Path) -> None:
+    found = export(checkpoint, tmp_path / "b", pictures, variants=["fp16"], gate=NOTHING)
+    assert found.verdicts["fp16"].failures
+    assert list(open_bundle(tmp_path / "b").variants) == ["fp32"]
+    assert not list((tmp_path / "b").glob("*.fp16.*"))
+
+
 class TestCommand:
     def line(self, checkpoint: Path, out: Path, *more: str) -> list[str]:
         return ["export", str(checkpoint), "-o", str(out), "--profile", "sam", *more]

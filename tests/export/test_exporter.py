@@ -498,7 +498,7 @@ def fail(patch: pytest.MonkeyPatch, where: str, reached: list[str]) -> None:
     elif where in ("rename", "move"):
         patch.setattr(Path, "replace", replaced)
     else:
-        patch.setattr(exporter, "verify_graph", check)
+        patch.setattr(writing, "verify_graph", check)
 
 
 class TestCheckpoints:
