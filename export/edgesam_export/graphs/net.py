@@ -26,7 +26,6 @@ OPSET = 20  # Gelu is an operator since 20; ONNX Runtime 1.17, OpenVINO 2024, Te
 IR_VERSION = 9
 
 FLOAT = ir.DataType.FLOAT
-FLOAT16 = ir.DataType.FLOAT16
 INT32 = ir.DataType.INT32
 INT64 = ir.DataType.INT64
 
@@ -44,6 +43,9 @@ class Net:
         name: of the graph.
         weights: of the checkpoint, by its own keys.
         prefix: of the checkpoint's keys that this graph uses (``image_encoder.``).
+
+    Attributes:
+        outputs: the graph's, in order.
     """
 
     def __init__(self, name: str, weights: Weights, prefix: str = "") -> None:
@@ -52,7 +54,7 @@ class Net:
         self._prefix = prefix
         self._scope: list[str] = []
         self._inputs: list[ir.Value] = []
-        self._outputs: list[ir.Value] = []
+        self.outputs: list[ir.Value] = []
         self._nodes: list[ir.Node] = []
         self._constants: dict[str, ir.Value] = {}
         self._promises: dict[str, Promise] = {}
@@ -192,14 +194,6 @@ class Net:
                 epsilon=eps,
             )
 
-    def layer_norm_2d(self, x: ir.Value, name: str, channels: int) -> ir.Value:
-        """segment-anything's ``LayerNorm2d``: over the channels of (N, C, H, W)."""
-        with self.scope(name):
-            nhwc = self.transpose(x, 0, 2, 3, 1)
-        normed = self.layer_norm(nhwc, name, channels, eps=1e-6)
-        with self.scope(name):
-            return self.transpose(normed, 0, 3, 1, 2)
-
     def conv(
         self,
         x: ir.Value,
@@ -244,23 +238,6 @@ class Net:
         """Whether a value is an initializer."""
         return value is not None and self._constants.get(value.name or "") is value
 
-    @property
-    def outputs(self) -> tuple[ir.Value, ...]:
-        """The graph's."""
-        return tuple(self._outputs)
-
-    def halved(self, value: ir.Value) -> ir.Value:
-        """An initializer's values rounded to float16, as an initializer beside it."""
-        assert value.name is not None
-        name = f"{value.name}:float16"
-        if name in self._constants:
-            return self._constants[name]
-        promise = self._promises.get(value.name)
-        if promise is None:
-            array = self.read(value)
-            promise = Promise(array.shape, lambda: array)
-        return self.shared(name, promise.halved(f"the tensor {self._prefix}{value.name}"))
-
     def node(self, name: str) -> ir.Node | None:
         """The node of that name."""
         return next((node for node in self._nodes if node.name == name), None)
@@ -273,13 +250,17 @@ class Net:
         yield
         self._nodes += after
 
+    def promised(self, value: ir.Value) -> Promise:
+        """What an initializer will hold when it is saved."""
+        if (found := self._promises.get(value.name or "")) is not None:
+            return found
+        assert value.const_value is not None
+        array = value.const_value.numpy()
+        return Promise(array.shape, lambda: array)
+
     def read(self, value: ir.Value) -> NDArray[Any]:
         """The array of an initializer."""
-        assert value.name is not None
-        if value.name in self._promises:
-            return self._promises[value.name].read()
-        assert value.const_value is not None
-        return value.const_value.numpy()
+        return self.promised(value).read()
 
     def write(self, value: ir.Value, array: NDArray[np.float32]) -> None:
         """Give an initializer another array of its shape."""
@@ -301,7 +282,7 @@ class Net:
         value.name = name
         value.type = ir.TensorType(FLOAT)
         value.shape = ir.Shape(shape)
-        self._outputs.append(value)
+        self.outputs.append(value)
 
     def save(self, path: Path) -> Path | None:
         """Write the graph to a file.
@@ -324,7 +305,7 @@ class Net:
             self._constants[name].const_value = ir.Tensor(array, name=name)
         graph = ir.Graph(
             self._inputs,
-            self._outputs,
+            self.outputs,
             nodes=self._nodes,
             initializers=list(self._constants.values()),
             opset_imports={"": OPSET},

@@ -10,8 +10,9 @@ from contextlib import nullcontext
 
 import onnx_ir as ir
 
-from edgesam_export.graphs.net import FLOAT, FLOAT16, Net
+from edgesam_export.graphs.net import FLOAT, Net
 
+FLOAT16 = ir.DataType.FLOAT16
 PRODUCTS = frozenset({"MatMul", "Conv"})
 # What stays in the type that its values come in.
 _MOVES = {"Concat", "Expand", "Gather", "Pad", "Reshape", "Slice", "Split", "Squeeze", "Transpose"}
@@ -85,7 +86,8 @@ def _as(
     """A value in another type; of a constant its twin, of another a cast before the node."""
     if net.holds(value):
         assert type_ == FLOAT16
-        return net.halved(value)
+        name = value.name or ""
+        return net.shared(f"{name}:float16", net.promised(value).halved(f"the tensor {name}"))
     if (value, type_) not in casts:
         module = (node.name or "").rpartition("/")[0]
         with net.scope(module) if module else nullcontext(), net.before(node):
