@@ -82,7 +82,8 @@ def test_the_automatic_masks() -> None:
 
 def test_the_models_that_were_measured_are_those_with_a_passport() -> None:
     assert set(MEASURED) <= set(MODELS)
-    names = {f"{model}.fp32.json" for model in MEASURED} | {"lite-medsam.int8.json"}
+    names = {f"{model}.{variant}.json" for model in MEASURED for variant in ("fp32", "fp16")}
+    names.add("lite-medsam.int8.json")
     assert {file.name for file in PASSPORTS.glob("*.json")} == names
 
 
@@ -93,6 +94,18 @@ def test_the_passport_is_the_parity_report(model: str) -> None:
     assert passport["graphs"] == report["graphs"]
     assert passport["mask_iou"] == report["mask_iou"]
     assert report["failures"] == []
+
+
+def test_the_fp16_table() -> None:
+    for model in MEASURED:
+        report = results(f"fp16-{model}.json")
+        passport = json.loads((PASSPORTS / f"{model}.fp16.json").read_text("utf-8"))
+        assert (passport["graphs"], report["failures"]) == (report["graphs"], [])
+        figures = [
+            f"{one['n']} | {one['mean']:.3f} | {one['p5']:.3f} | {one['worst']:.3f}"
+            for one in (report["mask_iou"], report["by_prompt"]["box"])
+        ]
+        assert f"| `{model}` | {report['pictures']['n']} | {' | '.join(figures)} |" in PERFORMANCE
 
 
 def test_the_int8_table() -> None:

@@ -29,7 +29,8 @@ _PROVIDERS: dict[str, list[tuple[str, dict[str, str]]]] = {
     "cuda": [("CUDAExecutionProvider", {"use_tf32": "0"}), ("CPUExecutionProvider", {})],
 }
 _HINTS = {"cuda": 'pip install "edgesam[gpu]"'}
-_ELEMENT_TYPE = {"fp32": "tensor(float)", "int8": "tensor(float)"}
+# Of outputs, which are float32 in graphs of every precision.
+_ELEMENT_TYPE = dict.fromkeys(("fp32", "fp16", "int8"), "tensor(float)")
 
 
 class OnnxRuntime:
@@ -59,7 +60,9 @@ class OnnxRuntime:
         return tuple(device for device, chain in _PROVIDERS.items() if chain[0][0] in offered)
 
     def precisions(self, device: str) -> tuple[str, ...]:
-        return ("int8", "fp32") if device != "cuda" and byte_products() else ("fp32",)
+        if device == "cuda":
+            return ("fp16", "fp32")
+        return ("int8", "fp32") if byte_products() else ("fp32",)
 
     def open(
         self,
@@ -70,6 +73,11 @@ class OnnxRuntime:
         threads: int | None,
     ) -> OrtSession:
         device = device_for(self, precision, device, runs=_ELEMENT_TYPE, hints=_HINTS)
+        if precision == "fp16" and precision not in self.precisions(device):
+            logger.warning(
+                "onnxruntime has no products in float16 on a CPU: it computes the fp16 variant in "
+                "float32, with the same masks and no faster"
+            )
         paths = graphs.image_encoder, graphs.image_side, graphs.mask_decoder
         in_bytes: set[Path] = set()
         if precision == "int8":

@@ -49,11 +49,18 @@ class Prompts:
 
 @dataclass(frozen=True)
 class Graphs:
-    """The files of one variant's graphs, each verified."""
+    """The files of one variant's graphs, each verified.
+
+    Attributes:
+        image_encoder, image_side, mask_decoder: ONNX files.
+        fp32_until: of a precision that graphs cannot say: the value of the image encoder's graph
+            up to which it stays float32; None: nothing does.
+    """
 
     image_encoder: Path
     image_side: Path
     mask_decoder: Path
+    fp32_until: str | None = None
 
 
 class Session(Protocol):

@@ -25,7 +25,7 @@ from edgesam_export.verify import verify_graph
 onnxruntime = pytest.importorskip("onnxruntime")
 
 Floats = NDArray[Any]
-GOLDEN = Path(__file__).parent.parent / "golden"
+GOLDEN = Path(__file__).parents[2] / "golden"
 SHIPPED = ("lite-medsam", "mobile-sam")
 INPUTS, OUTPUTS, TOKENS = 12, 6, 40
 
