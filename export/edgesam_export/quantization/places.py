@@ -9,7 +9,7 @@ import onnx_ir as ir
 from edgesam.errors import ExportError
 from edgesam_export.graphs.net import Net
 
-_MOVES = ("Transpose", "Reshape")  # values, and changes none of them
+_MOVES = ("Transpose", "Reshape", "Gather")  # values, and changes none of them
 
 Place = Literal["norm", "values"]
 
