@@ -13,11 +13,11 @@ from edgesam.embedding_cache import EmbeddingCache
 from edgesam.levels import Levels
 from edgesam.mask import Mask
 from edgesam.pictures import Source, pictures
-from edgesam.selection import Select
 from edgesam.prefetch import Prefetch
 from edgesam.prepared import Picture, prepare
 from edgesam.prompt import Prompt
 from edgesam.sam import Sam
+from edgesam.selection import Select
 
 
 class Session:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgesam.cancel import Cancel
 from edgesam.engines.openvino_graph import OpenVinoGraph
 
 
@@ -50,8 +51,11 @@ class SplitGraph:
         self.threads = self._tail.threads
 
     def run(
-        self, inputs: Mapping[str, NDArray[Any]], outputs: Sequence[str]
+        self,
+        inputs: Mapping[str, NDArray[Any]],
+        outputs: Sequence[str],
+        cancel: Cancel | None = None,
     ) -> tuple[NDArray[np.float32], ...]:
         """The first part and, with what it gives, the second."""
-        (between,) = self._head.run(inputs, [self._until])
-        return self._tail.run({self._until: between}, outputs)
+        (between,) = self._head.run(inputs, [self._until], cancel)
+        return self._tail.run({self._until: between}, outputs, cancel)
