@@ -69,9 +69,16 @@ def smoothing_place(net: Net, node: ir.Node, channels: int) -> Place | None:
     weight = packed.inputs[1]
     assert weight is not None
     assert weight.shape is not None
-    splits = [use.node for use in _one_use(packed).outputs[0].uses()]
-    thirds = [node.op_type for node in splits] == ["Split"]
+    thirds = _takers(_one_use(packed)) in (["Split"], ["Gather"] * 3)
     return "values" if thirds and weight.shape[1] == 3 * channels else None
+
+
+def _takers(node: ir.Node) -> list[str]:
+    """Kinds of the nodes that take a result, in whatever shape."""
+    takers = [use.node for use in node.outputs[0].uses()]
+    if [taker.op_type for taker in takers] == ["Reshape"]:
+        return _takers(takers[0])
+    return [taker.op_type for taker in takers]
 
 
 def _one_use(node: ir.Node) -> ir.Node:
