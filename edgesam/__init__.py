@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from edgesam.automatic import everything
     from edgesam.cine import Cine
     from edgesam.embedding import Embedding
+    from edgesam.embedding_cache import EmbeddingCache
     from edgesam.errors import (
         BundleError,
         ChecksumMismatch,
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
     from edgesam.mask import Mask
     from edgesam.prompt import Prompt
     from edgesam.sam import Sam
+    from edgesam.session import Session
+    from edgesam.streaming import Stream, stream
     from edgesam.volume import Volume
     from edgesam.window import Window
 
@@ -51,6 +54,7 @@ __all__ = [
     "Code",
     "EdgeSamError",
     "Embedding",
+    "EmbeddingCache",
     "EngineUnavailable",
     "ExportError",
     "Fit",
@@ -66,6 +70,8 @@ __all__ = [
     "Prompt",
     "PromptError",
     "Sam",
+    "Session",
+    "Stream",
     "Volume",
     "VolumeError",
     "Window",
@@ -74,6 +80,7 @@ __all__ = [
     "everything",
     "load",
     "read",
+    "stream",
     "write",
 ]
 
@@ -85,6 +92,7 @@ _MODULE_OF = {
     "Cine": "cine",
     "Code": "labels",
     "Embedding": "embedding",
+    "EmbeddingCache": "embedding_cache",
     "Fit": "fit",
     "Image": "image",
     "Label": "labels",
@@ -92,12 +100,15 @@ _MODULE_OF = {
     "Percentiles": "levels",
     "Prompt": "prompt",
     "Sam": "sam",
+    "Session": "session",
+    "Stream": "streaming",
     "Volume": "volume",
     "Window": "window",
     "Windows": "levels",
     "everything": "automatic",
     "load": "loading",
     "read": "formats",
+    "stream": "streaming",
     "write": "formats",
 }
 

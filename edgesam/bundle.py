@@ -213,9 +213,9 @@ def left_by_export(name: str) -> bool:
 
 
 def _holds(report: dict[str, Any]) -> bool:
-    """Whether a parity report's masks pass the gate it names itself."""
+    """Whether a parity report's masks pass the gate it names itself, and were enough to tell."""
     iou, gate = report["mask_iou"], report["gate"]
-    return all(
+    return not report.get("too_few") and all(
         0.0 <= float(gate[figure]) <= float(iou[figure]) <= 1.0
         for figure in ("mean", "p5", "worst")
     )

@@ -44,5 +44,10 @@ class Embedding:
         """Height and width of the picture, in pixels."""
         return self.fit.height, self.fit.width
 
+    @property
+    def nbytes(self) -> int:
+        """What it takes in memory."""
+        return self.array.nbytes + sum(array.nbytes for array in self.side)
+
     def __repr__(self) -> str:
         return f"Embedding({self.fit.width}x{self.fit.height}, {self.mapping})"

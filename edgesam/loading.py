@@ -109,8 +109,9 @@ def _open(bundle: Bundle, asked: _Asked) -> Sam:
     passport = _passport(bundle, name, asked.require_passport)
     if chosen.weights is not None:
         bundle.verified(chosen.weights)
+    until = chosen.computed.fp32_until if chosen.computed else None
     session = runner.open(
-        Graphs(**{role: bundle.verified(chosen.graph(role)) for role in ROLES}),
+        Graphs(**{role: bundle.verified(chosen.graph(role)) for role in ROLES}, fp32_until=until),
         precision=name,
         device=asked.device,
         threads=asked.threads,

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar, get_args, get_type_hints
 from edgesam.errors import BundleError
 from edgesam.models import Profile, PromptKind
 
-SCHEMA = 3
+SCHEMA = 4
 
 Role = Literal["image_encoder", "image_side", "mask_decoder"]
 ROLES: tuple[Role, ...] = get_args(Role)
@@ -42,6 +42,25 @@ class BundleFile:
 
 
 @dataclass(frozen=True)
+class Computed:
+    """A precision that no graph can say: an engine computes float32's graphs in it.
+
+    The decoder's two graphs stay float32, and so do the picture's first layers where it matters.
+
+    Attributes:
+        precision: ``bf16``.
+        fp32_until: the value of the image encoder's graph up to which it stays float32; None: the
+            whole of it is computed in the precision.
+    """
+
+    precision: Literal["bf16"]
+    fp32_until: str | None
+
+    def __str__(self) -> str:
+        return self.precision if self.fp32_until is None else f"bf16 after {self.fp32_until}"
+
+
+@dataclass(frozen=True)
 class Variant:
     """One precision of the model.
 
@@ -51,6 +70,7 @@ class Variant:
         mask_decoder: that and points and boxes -> logits.
         weights: the image encoder's, where they do not lie inside its graph's file.
         passport: the parity report that measured these graphs, or None.
+        computed: what the graphs' own types do not say, or None.
     """
 
     image_encoder: BundleFile
@@ -58,12 +78,17 @@ class Variant:
     mask_decoder: BundleFile
     weights: BundleFile | None
     passport: BundleFile | None
+    computed: Computed | None = None
 
     @property
     def graphs(self) -> dict[str, str]:
-        """Role -> sha256 of the graphs: what a parity report names."""
+        """Role -> sha256 of the graphs, and how they are computed: what a parity report names."""
         found: dict[str, str] = {role: self.graph(role).sha256 for role in ROLES}
-        return found if self.weights is None else {**found, "weights": self.weights.sha256}
+        if self.weights is not None:
+            found["weights"] = self.weights.sha256
+        if self.computed is not None:
+            found["computed"] = str(self.computed)
+        return found
 
     def graph(self, role: Role) -> BundleFile:
         """The file of one graph."""
@@ -92,7 +117,7 @@ class Manifest:
         licence: SPDX identifier of the weights, or ``unknown``.
         builder: name and version of what wrote the bundle.
         working_memory: bytes that encoding a picture surely takes beside the weights, on a CPU.
-        variants: by name: ``fp32``.
+        variants: by name: ``fp32``, ``fp16``, ``bf16``, ``int8``.
     """
 
     model: str
@@ -198,15 +223,31 @@ def _profile(values: dict[str, Any]) -> Profile:
 def _variant(values: dict[str, Any], variant: str) -> Variant:
     _exactly(values, Variant)
     weights = _file_or_none(values, "weights")
+    computed = None if values["computed"] is None else _computed(values)
+    # Without it bf16 would be fp32's graphs, and fp32's passport would vouch for it.
+    if (computed is None) == (variant == "bf16"):
+        raise ValueError(f"{variant} is computed in {computed}")
     # The graph names the file by this name and the engine reads that one: no other may be checked.
-    wanted = weights and f"image_encoder.{variant}.{weights.sha256[:8]}.data"
+    owner = variant if computed is None else "fp32"
+    wanted = weights and f"image_encoder.{owner}.{weights.sha256[:8]}.data"
     if weights is not None and weights.file != wanted:
         raise ValueError(f"weights are in {weights.file}, not {wanted}")
     return Variant(
         **{role: _file(_typed(values, role, dict)) for role in ROLES},
         weights=weights,
         passport=_file_or_none(values, "passport"),
+        computed=computed,
     )
+
+
+def _computed(values: dict[str, Any]) -> Computed:
+    found = _typed(values, "computed", dict)
+    _exactly(found, Computed)
+    if found["precision"] != "bf16":
+        raise ValueError(f"computed in {found['precision']!r}, which no engine does")
+    if found["fp32_until"] is not None and not _typed(found, "fp32_until", str):
+        raise ValueError("fp32_until is empty")
+    return Computed("bf16", found["fp32_until"])
 
 
 def _file_or_none(values: dict[str, Any], name: str) -> BundleFile | None:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from edgesam.bundle import Bundle
 from edgesam.calls import in_calls
+from edgesam.cancel import Cancel
 from edgesam.cine import Cine
 from edgesam.embedding import Embedding
 from edgesam.engines import MaskPrompts, Prompts, Session
@@ -23,16 +24,10 @@ from edgesam.image import Image
 from edgesam.levels import Levels
 from edgesam.manifest import Manifest
 from edgesam.mask import Mask
-from edgesam.memory import memory_for
 from edgesam.place import Place
 from edgesam.postprocess import make_mask
-from edgesam.preprocess import (
-    check_prompt,
-    decoder_inputs,
-    fit_of,
-    network_input,
-    one_picture,
-)
+from edgesam.prepared import Prepared, prepare
+from edgesam.preprocess import check_prompt, decoder_inputs, fit_of
 from edgesam.prompt import Prompt
 from edgesam.provenance import Provenance
 from edgesam.selection import Select, Selection
@@ -80,14 +75,18 @@ class Sam:
                 a volume or cine of which no picture was chosen.
             OutOfMemory: the encoder needs more memory than is free.
         """
-        image = one_picture(image)
-        rgb, mapping = image.to_rgb8(window)
-        manifest = self.manifest
-        profile, aspect = manifest.profile, image.pixel_aspect
-        fit = fit_of(image.height, image.width, manifest.image_size, profile, aspect)
-        with memory_for(f"a picture of {image.width} x {image.height} pixels"):
-            network = network_input(rgb, fit, profile)
-        return self.embedding(self._open.encode(network), fit, mapping, image.place)
+        return self.encode(prepare(image, window, self.manifest))
+
+    def encode(self, prepared: Prepared, cancel: Cancel | None = None) -> Embedding:
+        """The second half of :meth:`embed`, after :func:`edgesam.prepared.prepare`.
+
+        Raises:
+            Cancelled: ``cancel`` was told before it was done.
+            ImageError: the picture was prepared for another model.
+            OutOfMemory: the encoder needs more memory than is free.
+        """
+        array = self._open.encode(prepared.network_of(self.manifest), cancel)
+        return self.embedding(array, prepared.fit, prepared.mapping, prepared.place)
 
     @overload
     def segment(

@@ -39,17 +39,26 @@ class Gate:
 
     def failures(self, comparison: Comparison) -> list[str]:
         """One line for each threshold that does not hold; a figure that is no number holds none."""
-        found: list[str] = []
         if not comparison.pictures or not comparison.masks:
             return ["nothing was compared"]
+        return [*self.too_few(comparison), *self.apart(comparison)]
+
+    def too_few(self, comparison: Comparison) -> list[str]:
+        """One line for each count that is too low for the figures to vouch for anything."""
         counts = {
             "pictures": len(comparison.pictures),
             "prompts": len({mask.case for mask in comparison.masks}),
             "modalities": len({picture.modality for picture in comparison.pictures}),
         }
-        for name, count in counts.items():
-            if count < getattr(self, name):
-                found.append(f"too few {name}: {count} < {getattr(self, name)}")
+        return [
+            f"too few {name}: {count} < {getattr(self, name)}"
+            for name, count in counts.items()
+            if count < getattr(self, name)
+        ]
+
+    def apart(self, comparison: Comparison) -> list[str]:
+        """One line for each figure that is not close enough, of however many."""
+        found: list[str] = []
         error = max(comparison.pictures, key=lambda p: _badness(p.embedding_error))
         if not error.embedding_error <= self.embedding_error:
             found.append(

@@ -20,7 +20,6 @@ import edgesam
 from edgesam import machine
 from edgesam.bundle import Bundle, find_bundle
 from edgesam.commands import GATE
-from edgesam.engines import ENGINES
 from edgesam.errors import EdgeSamError, ParityError
 from edgesam_bench.comparison import PictureResult, compare
 from edgesam_bench.gate import LOW_PRECISION, Gate
@@ -28,6 +27,7 @@ from edgesam_bench.pictures import DEFAULT_FOLDER
 from edgesam_bench.reference import Reference, read_reference
 from edgesam_bench.report import make_report, table
 from edgesam_bench.results import write_results
+from edgesam_bench.variants.engine import what_ran
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -79,7 +79,7 @@ def measure(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
         threads=options.threads,
     ) as sam:
         comparison = compare(sam, reference, options.data, quick=options.quick, on_picture=_tell)
-        engine = _engine(sam)
+        engine = what_ran(sam)
     gate = Gate() if name == "fp32" else LOW_PRECISION
     report = make_report(
         comparison,
@@ -93,14 +93,6 @@ def measure(options: argparse.Namespace) -> tuple[dict[str, Any], list[str]]:
     )
     report["instruction_sets"] = list(machine.instruction_sets())
     return report, gate.failures(comparison)
-
-
-def _engine(sam: edgesam.Sam) -> str:
-    """What ran, and what it did with bytes that the processor does not multiply."""
-    name, _, device = sam.engine.partition(":")
-    if sam.variant == "int8" and "int8" not in ENGINES[name].precisions(device):
-        return f"{sam.engine}, products of bytes in float32"
-    return sam.engine
 
 
 def _reference(folder: Path) -> Reference:

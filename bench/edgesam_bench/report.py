@@ -8,21 +8,40 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Protocol
 
 from edgesam_bench.cases import KINDS
 from edgesam_bench.comparison import TINY_AREA, Comparison, MaskResult
 from edgesam_bench.figures import Figures, summarise
 from edgesam_bench.gate import Gate
-from edgesam_bench.reference import Reference
 
 SCHEMA = 1
 _DIGITS = 7
 
 
+class Compared(Protocol):
+    """What a report says of the side that was compared with."""
+
+    @property
+    def model(self) -> str:
+        """Name of the model."""
+
+    @property
+    def recipe(self) -> str:
+        """Whose code answered, in words."""
+
+    @property
+    def checkpoint_sha256(self) -> str:
+        """Of the weights."""
+
+    @property
+    def versions(self) -> Mapping[str, str]:
+        """Of that side's packages."""
+
+
 def make_report(
     comparison: Comparison,
-    reference: Reference,
+    reference: Compared,
     gate: Gate,
     *,
     variant: str,
@@ -78,12 +97,12 @@ def make_report(
 
 def table(report: Mapping[str, Any]) -> str:
     """The report for people."""
-    against = ", ".join(
-        f"{name} {version}" for name, version in report["reference"]["versions"].items()
-    )
+    reference = report["reference"]
+    versions = ", ".join(f"{name} {version}" for name, version in reference["versions"].items())
+    against = f"PyTorch ({versions})" if "torch" in reference["versions"] else reference["recipe"]
     lines = [
         f"{report['model']} {report['variant']} on {report['engine']}"
-        f" ({report['processor']}) against PyTorch ({against})",
+        f" ({report['processor']}) against {against}",
         f"{report['pictures']['n']} pictures; embedding, relative L2: {_told(report, 'embedding')}",
         "",
         f"{'mask IoU':<18}{'n':>7}{'mean':>11}{'p5':>11}{'worst':>11}",

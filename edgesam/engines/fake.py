@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from edgesam.cancel import Cancel
 from edgesam.embedding import ImageSide
 from edgesam.engines.protocol import Graphs, MaskPrompts, Prompts
 
@@ -49,7 +50,11 @@ class FakeSession:
     def __init__(self) -> None:
         self._square = 1024
 
-    def encode(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
+    def encode(
+        self, image: NDArray[np.float32], cancel: Cancel | None = None
+    ) -> NDArray[np.float32]:
+        if cancel is not None:
+            cancel.check()
         self._square = image.shape[-1]
         return np.full((1, 256, 64, 64), image.mean(), np.float32)
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgesam import machine
+from edgesam.cancel import Cancel
 from edgesam.embedding import ImageSide
 from edgesam.engines.openvino_graph import (
     PRECISIONS,
@@ -18,6 +19,7 @@ from edgesam.engines.openvino_graph import (
     import_openvino,
     line_of,
 )
+from edgesam.engines.openvino_split import SplitGraph
 from edgesam.engines.protocol import Graphs, MaskPrompts, Prompts
 from edgesam.engines.refusal import device_for
 from edgesam.errors import PrecisionMismatch
@@ -52,10 +54,12 @@ class OpenVino:
 
     def precisions(self, device: str) -> tuple[str, ...]:
         if device == "gpu":
-            return ("fp32",)
+            return ("fp16", "fp32")
+        sets = set(machine.instruction_sets())
         native = {
             "int8": machine.byte_products() == "x86",  # nobody has tried it on ARM
-            "bf16": bool({"avx512_bf16", "amx_bf16"} & set(machine.instruction_sets())),
+            "fp16": bool({"avx512_fp16", "amx_fp16"} & sets),
+            "bf16": bool({"avx512_bf16", "amx_bf16"} & sets),
         }
         return (*(name for name, is_native in native.items() if is_native), "fp32")
 
@@ -75,9 +79,12 @@ class OpenVino:
             )
         core = import_openvino().Core()
         _check_capability(core, _DEVICES[device], precision)
-        encoder, image_side, decoder = (
-            OpenVinoGraph(core, path, precision, _DEVICES[device], threads)
-            for path in (graphs.image_encoder, graphs.image_side, graphs.mask_decoder)
+        encoder = _encoder(core, graphs, precision, _DEVICES[device], threads)
+        # Of bf16, too, nothing but the encoder was found to keep its masks.
+        of_decoder = "fp32" if precision == "bf16" else precision
+        image_side, decoder = (
+            OpenVinoGraph(core, path, of_decoder, _DEVICES[device], threads)
+            for path in (graphs.image_side, graphs.mask_decoder)
         )
         if precision == "int8" and not {"i8", "u8"} & (
             encoder.types | image_side.types | decoder.types
@@ -88,6 +95,15 @@ class OpenVino:
                 "openvino runs %d threads, not %d: no more than cores", encoder.threads, threads
             )
         return OpenVinoSession(encoder, image_side, decoder, device=device)
+
+
+def _encoder(
+    core: Any, graphs: Graphs, precision: str, device: str, threads: int | None
+) -> OpenVinoGraph | SplitGraph:
+    path, until = graphs.image_encoder, graphs.fp32_until
+    if until is None:
+        return OpenVinoGraph(core, path, precision, device, threads)
+    return SplitGraph(core, path, until, ("fp32", precision), device, threads)
 
 
 def _objection(device: str) -> str:
@@ -115,7 +131,7 @@ class OpenVinoSession:
 
     def __init__(
         self,
-        encoder: OpenVinoGraph,
+        encoder: OpenVinoGraph | SplitGraph,
         image_side: OpenVinoGraph,
         decoder: OpenVinoGraph,
         *,
@@ -128,8 +144,10 @@ class OpenVinoSession:
         self._side_names = [name for names in image_side.outputs for name in names & taken]
         self.description = f"openvino:{device}"
 
-    def encode(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
-        return self._encoder.run({"image": image}, ["image_embeddings"])[0]
+    def encode(
+        self, image: NDArray[np.float32], cancel: Cancel | None = None
+    ) -> NDArray[np.float32]:
+        return self._encoder.run({"image": image}, ["image_embeddings"], cancel)[0]
 
     def image_side(self, embedding: NDArray[np.float32], masks: MaskPrompts) -> ImageSide:
         inputs = {

@@ -14,16 +14,28 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgesam.cancel import Cancel, Cancelled
 from edgesam.engines.blobs import blob_of
+from edgesam.engines.openvino_part import Part
 from edgesam.errors import BundleError, OutOfMemory, PrecisionMismatch
 
 logger = logging.getLogger("edgesam")
 
 # The type that graphs are told to compute in, and what the device must be capable of. Without the
 # hint a device may take a faster type, bf16 or fp16; with one that it lacks, CPUs take f32.
-PRECISIONS = {"fp32": ("f32", "FP32"), "bf16": ("bf16", "BF16"), "int8": ("f32", "INT8")}
-# What may compute in each: Q/DQ pairs become nodes of 8 bits, and under bf16 some stay f32.
-_ALLOWED = {"fp32": {"f32"}, "bf16": {"f32", "bf16"}, "int8": {"f32", "i8", "u8"}}
+PRECISIONS = {
+    "fp32": ("f32", "FP32"),
+    "fp16": ("f16", "FP16"),
+    "bf16": ("bf16", "BF16"),
+    "int8": ("f32", "INT8"),
+}
+# What may compute in each: Q/DQ pairs become nodes of 8 bits, and in 16 bits some stay f32.
+_ALLOWED = {
+    "fp32": {"f32"},
+    "fp16": {"f32", "f16"},
+    "bf16": {"f32", "bf16"},
+    "int8": {"f32", "i8", "u8"},
+}
 # Nodes that multiply; 8 bits elsewhere are booleans and what becomes of them.
 _MULTIPLY = frozenset({"Convolution", "Deconvolution", "FullyConnected", "MatMul"})
 # Nodes that hold or hand on values, in whatever type.
@@ -67,16 +79,25 @@ class OpenVinoGraph:
     """
 
     def __init__(
-        self, core: Any, path: Path, precision: str, device: str, threads: int | None
+        self,
+        core: Any,
+        path: Path,
+        precision: str,
+        device: str,
+        threads: int | None,
+        *,
+        until: str | None = None,
+        after: str | None = None,
     ) -> None:
-        """Of an ONNX file.
+        """Of an ONNX file, or of its part that ends or begins with a value.
 
         Raises:
-            BundleError: it cannot be loaded.
+            BundleError: it cannot be loaded, or has no such parts.
             OutOfMemory: there is no memory for it.
             PrecisionMismatch: it does not run in that precision.
         """
-        self._load = partial(_load, core, path, precision, device, threads)
+        part = Part(until, after)
+        self._load = partial(_load, core, path, part, precision, device, threads)
         self._lock = threading.Lock()
         compiled = self._load()
         self.inputs: list[set[str]] = [port.names for port in compiled.inputs]
@@ -88,11 +109,15 @@ class OpenVinoGraph:
         self._request = compiled.create_infer_request()
 
     def run(
-        self, inputs: Mapping[str, NDArray[Any]], outputs: Sequence[str]
+        self,
+        inputs: Mapping[str, NDArray[Any]],
+        outputs: Sequence[str],
+        cancel: Cancel | None = None,
     ) -> tuple[NDArray[np.float32], ...]:
         """From copies of the inputs, because OpenVINO may write into what it is given, to copies
         of the outputs, because its next run overwrites them.
         """
+        cancel = cancel or Cancel()
         with self._lock:
             # A run that failed leaves the compiled graph between two shapes: it is loaded anew.
             request = self._request or self._load().create_infer_request()
@@ -101,9 +126,13 @@ class OpenVinoGraph:
                 # Not infer(): where memory runs out, 2026.4.1's leaves the last run's outputs in
                 # place and raises nothing. A request that is new each time costs a quarter more.
                 request.start_async(inputs)
-                request.wait()
+                with cancel.by(request.cancel):
+                    request.wait()
                 found = tuple(np.array(request.get_tensor(name).data) for name in outputs)
             except Exception as error:  # openvino's errors share no narrower base
+                if cancel.told:
+                    self._request = request  # it computes the same as before
+                    raise Cancelled from None
                 if _is_about_memory(error):
                     raise _out_of_memory(f"computing {outputs[0]}") from None
                 raise BundleError(f"openvino cannot run the graph: {line_of(error)}") from None
@@ -111,7 +140,9 @@ class OpenVinoGraph:
         return found
 
 
-def _load(core: Any, path: Path, precision: str, device: str, threads: int | None) -> Any:
+def _load(
+    core: Any, path: Path, part: Part, precision: str, device: str, threads: int | None
+) -> Any:
     config: dict[str, Any] = {
         "PERFORMANCE_HINT": "LATENCY",
         "INFERENCE_PRECISION_HINT": PRECISIONS[precision][0],
@@ -119,7 +150,7 @@ def _load(core: Any, path: Path, precision: str, device: str, threads: int | Non
     if threads is not None and device == "CPU":
         config["INFERENCE_NUM_THREADS"] = threads
     try:
-        compiled = _compiled(core, path, device, config)
+        compiled = _compiled(core, path, part, device, config)
     except Exception as error:
         if _is_about_memory(error):
             raise _out_of_memory(f"loading {path.name}") from None
@@ -128,7 +159,7 @@ def _load(core: Any, path: Path, precision: str, device: str, threads: int | Non
     return compiled
 
 
-def _compiled(core: Any, path: Path, device: str, config: Mapping[str, Any]) -> Any:
+def _compiled(core: Any, path: Path, part: Part, device: str, config: Mapping[str, Any]) -> Any:
     """From the blob of an earlier start where there is one.
 
     Not by OpenVINO's own cache (CACHE_DIR): it takes a blob with damaged weights for a good one
@@ -142,6 +173,7 @@ def _compiled(core: Any, path: Path, device: str, config: Mapping[str, Any]) -> 
         core.get_property(device, "FULL_DEVICE_NAME"),
         *core.get_property(device, "OPTIMIZATION_CAPABILITIES"),
         config["INFERENCE_PRECISION_HINT"],
+        *part.facts,
     ]
     blob = blob_of(path, "openvino", facts)
     if blob is not None and (content := blob.load()) is not None:
@@ -156,7 +188,7 @@ def _compiled(core: Any, path: Path, device: str, config: Mapping[str, Any]) -> 
     model = frontend.convert(frontend.load(str(path)))
     if not model.outputs:  # what an empty file is to it
         raise BundleError("it holds no graph")
-    compiled = core.compile_model(model, device, config)
+    compiled = core.compile_model(part.of(model), device, config)
     if blob is not None:
         stream = BytesIO()
         compiled.export_model(stream)
@@ -170,7 +202,7 @@ def _check_precision(compiled: Any, path: Path, precision: str) -> None:
     hint = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()
     given = {port.get_element_type().get_type_name() for port in compiled.outputs}
     types = _types(compiled)
-    ignored = hint != asked or (precision == "bf16" and asked not in types)
+    ignored = hint != asked or (precision in ("bf16", "fp16") and asked not in types)
     if ignored or not given | types <= _ALLOWED[precision]:
         found = ", ".join(sorted({hint} | given | types))
         raise PrecisionMismatch(f"{path.name} should run in {precision} and runs in {found}")

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from edgesam.cancel import Cancel
 from edgesam.embedding import ImageSide
 from edgesam.engines.ort_bytes import asks_for_bytes, start_in_bytes
 from edgesam.engines.protocol import Graphs, MaskPrompts, Prompts
@@ -28,7 +29,8 @@ _PROVIDERS: dict[str, list[tuple[str, dict[str, str]]]] = {
     "cuda": [("CUDAExecutionProvider", {"use_tf32": "0"}), ("CPUExecutionProvider", {})],
 }
 _HINTS = {"cuda": 'pip install "edgesam[gpu]"'}
-_ELEMENT_TYPE = {"fp32": "tensor(float)", "int8": "tensor(float)"}
+# Of outputs, which are float32 in graphs of every precision.
+_ELEMENT_TYPE = dict.fromkeys(("fp32", "fp16", "int8"), "tensor(float)")
 
 
 class OnnxRuntime:
@@ -58,7 +60,9 @@ class OnnxRuntime:
         return tuple(device for device, chain in _PROVIDERS.items() if chain[0][0] in offered)
 
     def precisions(self, device: str) -> tuple[str, ...]:
-        return ("int8", "fp32") if device != "cuda" and byte_products() else ("fp32",)
+        if device == "cuda":
+            return ("fp16", "fp32")
+        return ("int8", "fp32") if byte_products() else ("fp32",)
 
     def open(
         self,
@@ -69,6 +73,11 @@ class OnnxRuntime:
         threads: int | None,
     ) -> OrtSession:
         device = device_for(self, precision, device, runs=_ELEMENT_TYPE, hints=_HINTS)
+        if precision == "fp16" and precision not in self.precisions(device):
+            logger.warning(
+                "onnxruntime has no products in float16 on a CPU: it computes the fp16 variant in "
+                "float32, with the same masks and no faster"
+            )
         paths = graphs.image_encoder, graphs.image_side, graphs.mask_decoder
         in_bytes: set[Path] = set()
         if precision == "int8":
@@ -127,10 +136,23 @@ def _load(path: Path, precision: str, device: str, threads: int | None, in_bytes
     return session
 
 
-def _run(session: Any, outputs: list[str], inputs: dict[str, NDArray[Any]]) -> Any:
+def _run(
+    session: Any,
+    outputs: list[str],
+    inputs: dict[str, NDArray[Any]],
+    cancel: Cancel | None = None,
+) -> Any:
     try:
-        return session.run(outputs, inputs)
+        if cancel is None:
+            return session.run(outputs, inputs)
+        import onnxruntime
+
+        options = onnxruntime.RunOptions()
+        with cancel.by(lambda: setattr(options, "terminate", True)):
+            return session.run(outputs, inputs, options)
     except Exception as error:
+        if cancel is not None:
+            cancel.check()
         if _is_about_memory(error):
             raise _out_of_memory(f"computing {outputs[0]}", error) from None
         raise BundleError(f"onnxruntime cannot run the graph: {_line(error)}") from None
@@ -166,8 +188,11 @@ class OrtSession:
         self._side_names = [output.name for output in image_side.get_outputs()]
         self.description = f"onnxruntime:{device}"
 
-    def encode(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
-        result: NDArray[np.float32] = _run(self._encoder, ["image_embeddings"], {"image": image})[0]
+    def encode(
+        self, image: NDArray[np.float32], cancel: Cancel | None = None
+    ) -> NDArray[np.float32]:
+        inputs = {"image": image}
+        result: NDArray[np.float32] = _run(self._encoder, ["image_embeddings"], inputs, cancel)[0]
         return result
 
     def image_side(self, embedding: NDArray[np.float32], masks: MaskPrompts) -> ImageSide:

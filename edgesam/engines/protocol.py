@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from edgesam.cancel import Cancel
 from edgesam.embedding import ImageSide
 
 
@@ -48,11 +49,18 @@ class Prompts:
 
 @dataclass(frozen=True)
 class Graphs:
-    """The files of one variant's graphs, each verified."""
+    """The files of one variant's graphs, each verified.
+
+    Attributes:
+        image_encoder, image_side, mask_decoder: ONNX files.
+        fp32_until: of a precision that graphs cannot say: the value of the image encoder's graph
+            up to which it stays float32; None: nothing does.
+    """
 
     image_encoder: Path
     image_side: Path
     mask_decoder: Path
+    fp32_until: str | None = None
 
 
 class Session(Protocol):
@@ -62,8 +70,14 @@ class Session(Protocol):
     def description(self) -> str:
         """Engine and device that really run, as ``onnxruntime:cpu``."""
 
-    def encode(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
-        """(1, 3, S, S) -> (1, 256, G, G)."""
+    def encode(
+        self, image: NDArray[np.float32], cancel: Cancel | None = None
+    ) -> NDArray[np.float32]:
+        """(1, 3, S, S) -> (1, 256, G, G).
+
+        Raises:
+            Cancelled: ``cancel`` was told before it was done.
+        """
 
     def image_side(self, embedding: NDArray[np.float32], masks: MaskPrompts) -> ImageSide:
         """Of an embedding (1, 256, G, G) with the mask prompts of those that it is for."""

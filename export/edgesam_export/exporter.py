@@ -8,23 +8,20 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 
 from edgesam.bundle import Bundle, write_bundle
 from edgesam.digest import sha256_of
 from edgesam.errors import BundleError, ExportError
-from edgesam.manifest import BundleFile, Manifest, Role, Variant
+from edgesam.manifest import Manifest
 from edgesam.models import MODELS, PROFILES, ModelSpec, Profile
-from edgesam_bench.passports import shipped_passport, shipped_variants
-from edgesam_export import BUILDER, VARIANTS
+from edgesam_export import BUILDER
 from edgesam_export.architecture import ARCHITECTURES, build, recognise
 from edgesam_export.checkpoint import read_checkpoint
-from edgesam_export.graphs.net import Net
 from edgesam_export.graphs.weights import Weights
-from edgesam_export.quantization.qdq import quantize
-from edgesam_export.quantization.recipe import Recipe, shipped_recipe
-from edgesam_export.verify import verify_graph
+from edgesam_export.quantization.recipe import Recipe
+from edgesam_export.variants import planned, write_others
+from edgesam_export.writing import Writing
 
 logger = logging.getLogger("edgesam")
 
@@ -41,6 +38,7 @@ def export_bundle(
     arch: str | None = None,
     profile: str | None = None,
     variants: Sequence[str] | None = None,
+    recipe: Recipe | None = None,
     progress: Progress = lambda _: None,
 ) -> Bundle:
     """Turn a checkpoint into a bundle with the variant ``fp32``, and others where they are known.
@@ -52,7 +50,9 @@ def export_bundle(
         model: name to give the bundle; a known checkpoint brings its own.
         arch: overrides what the keys say.
         profile: preprocessing of a checkpoint whose sha256 is not known.
-        variants: to write beside fp32: ``int8``; None for those whose passport ships.
+        variants: to write beside fp32: ``fp16``, ``bf16``, ``int8``; None for those whose
+            passport ships, but for fp16.
+        recipe: of int8, instead of the one that ships.
         progress: told what is happening.
 
     Raises:
@@ -67,20 +67,20 @@ def export_bundle(
         known = next((spec for spec in MODELS.values() if spec.sha256 == sha256), None)
         name, found = recognise(weights.shapes, arch, checkpoint.name)
         chosen, assumed = _profile(known, profile, name, found.image_size, checkpoint.name)
+        plan = planned(variants, sha256, recipe, checkpoint.name)
         nets = build(name, found, weights, weights.shapes, checkpoint.name)
         with _scratch(out) as scratch:
-            files: dict[str, Path] = {}
-            written = {"fp32": _write_variant(nets, scratch, files, progress)}
-            recipe = _recipe(sha256, variants, checkpoint.name)
-            if recipe is not None:
-                # Anew, and it alone: a network that was saved cannot be changed any more.
-                encoder = ARCHITECTURES[name].build(found, Weights(weights, weights.shapes))
-                quantize(encoder, recipe)
-                int8 = _write_int8(encoder, written["fp32"], scratch, files, progress)
-                if variants is not None or int8.passport is not None:
-                    written["int8"] = int8
-                else:
-                    del files[int8.image_encoder.file]
+            writing = Writing(scratch, progress)
+            fp32 = writing.whole("fp32", nets)
+            others = write_others(
+                plan,
+                fp32.variant,
+                nets["image_encoder"],
+                lambda: build(name, found, weights, weights.shapes, checkpoint.name),
+                lambda: ARCHITECTURES[name].build(found, Weights(weights, weights.shapes)),
+                writing,
+            )
+            written = {"fp32": fp32, **others}
             manifest = Manifest(
                 model=known.name if known else model or checkpoint.stem,
                 architecture=name,
@@ -92,8 +92,9 @@ def export_bundle(
                 licence=known.licence if known else "unknown",
                 builder=BUILDER,
                 working_memory=found.working_memory,
-                variants=written,
+                variants={variant: one.variant for variant, one in written.items()},
             )
+            files = {name: path for one in written.values() for name, path in one.files.items()}
             return write_bundle(out, manifest, files)
 
 
@@ -118,74 +119,6 @@ def _scratch(out: Path) -> Iterator[Path]:
         if not existed:
             with suppress(OSError):  # it is not empty
                 out.rmdir()
-
-
-def _write_variant(
-    nets: dict[Role, Net], scratch: Path, files: dict[str, Path], progress: Progress
-) -> Variant:
-    """Graphs, checked, and the passport that ships for them; each noted in ``files``."""
-    progress("writing the graphs")
-    paths = {role: scratch / f"{role}.fp32.onnx" for role in nets}
-    beside = {role: net.save(paths[role]) for role, net in nets.items()}
-    weights = beside.pop("image_encoder")
-    for within in beside.values():
-        if within is not None:
-            raise ExportError(f"the decoder's weights are too many for their file: {within.name}")
-    progress("checking the graphs")
-    for path in paths.values():
-        verify_graph(path)
-    entries = {role: _enter(path, files) for role, path in paths.items()}
-    variant = Variant(
-        **entries, weights=None if weights is None else _enter(weights, files), passport=None
-    )
-    return _vouched(variant, scratch / "passport.fp32.json", files)
-
-
-def _write_int8(
-    encoder: Net, fp32: Variant, scratch: Path, files: dict[str, Path], progress: Progress
-) -> Variant:
-    """A quantised encoder before the decoder of fp32, and the passport that ships for them."""
-    progress("writing the int8 graph")
-    path = scratch / "image_encoder.int8.onnx"
-    beside = encoder.save(path)
-    verify_graph(path)
-    weights = None if beside is None else _enter(beside, files)
-    variant = replace(fp32, image_encoder=_enter(path, files), weights=weights, passport=None)
-    return _vouched(variant, scratch / "passport.int8.json", files)
-
-
-def _vouched(variant: Variant, passport: Path, files: dict[str, Path]) -> Variant:
-    """The variant with the passport that ships for its graphs, if one does."""
-    report = shipped_passport(variant.graphs)
-    if report is None:
-        return variant
-    passport.write_bytes(report)
-    return replace(variant, passport=_enter(passport, files))
-
-
-def _recipe(sha256: str, variants: Sequence[str] | None, where: str) -> Recipe | None:
-    """How to make the INT8 variant, if it is wanted."""
-    for name in variants or ():
-        if name not in VARIANTS:
-            raise ExportError(f"no variant is called {name!r}; known: {', '.join(VARIANTS)}")
-    if "int8" not in (shipped_variants(sha256) if variants is None else variants):
-        return None
-    recipe = shipped_recipe(sha256)
-    if recipe is None and variants is not None:
-        raise ExportError(
-            f"{where} has no recipe for int8: they ship for lite-medsam and mobile-sam, and "
-            "calibration on pictures of one's own is not here yet"
-        )
-    return recipe
-
-
-def _enter(path: Path, files: dict[str, Path]) -> BundleFile:
-    """Name a finished file by its role and the start of its hash, and note where it lies."""
-    sha256 = sha256_of(path)
-    role, precision, *_, suffix = path.name.split(".")
-    name = f"{role}.{precision}.{sha256[:8]}.{suffix}"
-    files[name] = path
-    return BundleFile(name, sha256, path.stat().st_size)
 
 
 def _profile(

@@ -62,7 +62,7 @@ class LevelsSession(FakeSession):
         super().__init__()
         self._engine = engine
 
-    def encode(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
+    def encode(self, image: NDArray[np.float32], *more: Any) -> NDArray[np.float32]:
         grey = image[0, 0].reshape(256, 4, 256, 4) * 58.395 + 123.675
         # Bilinear enlargement mixes a pixel with its neighbours; on two samples of four by parts
         # 1/8 and 3/8 of one and the same, which this takes out again.

@@ -107,9 +107,9 @@ class NoisySession(FakeSession):
         self.pictures: list[NDArray[np.float32]] = []
         self.calls: list[Prompts] = []
 
-    def encode(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
+    def encode(self, image: NDArray[np.float32], *more: Any) -> NDArray[np.float32]:
         self.pictures.append(image)
-        return super().encode(image)
+        return super().encode(image, *more)
 
     def all_four(
         self, side: ImageSide, prompts: Prompts

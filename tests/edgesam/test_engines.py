@@ -201,8 +201,14 @@ class TestOnnxRuntime:
                 open_ort(same)
             assert "\n" not in str(raised.value)
 
+    def test_fp16_on_a_cpu(self, lite_graphs: Graphs, caplog: pytest.LogCaptureFixture) -> None:
+        assert "fp16" not in OnnxRuntime().precisions("cpu")
+        open_ort(lite_graphs, precision="fp16")
+        (said,) = caplog.messages
+        assert "computes the fp16 variant in float32, with the same masks and no faster" in said
+
     def test_a_precision_it_does_not_run(self, lite_graphs: Graphs) -> None:
-        with pytest.raises(PrecisionMismatch, match="does not run bf16; it runs: fp32, int8"):
+        with pytest.raises(PrecisionMismatch, match="does not run bf16; it runs: fp32, fp16, int8"):
             open_ort(lite_graphs, precision="bf16")
 
     def test_a_graph_of_another_precision(
@@ -250,7 +256,7 @@ class TestBytes:
         ]:
             monkeypatch.setattr(machine, "instruction_sets", lambda sets=sets: sets)
             assert OnnxRuntime().precisions("cpu") == native
-            assert OnnxRuntime().precisions("cuda") == ("fp32",)
+            assert OnnxRuntime().precisions("cuda") == ("fp16", "fp32")
 
     def test_in_float32_and_in_bytes(
         self,

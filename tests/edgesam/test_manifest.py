@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edgesam import BundleError
-from edgesam.manifest import SCHEMA, BundleFile, Manifest, Variant
+from edgesam.manifest import SCHEMA, BundleFile, Computed, Manifest, Variant
 from edgesam.models import PROFILES, SAM
 
 ENCODER = BundleFile("image_encoder.fp32.0123abcd.onnx", "0123abcd" * 8, 17)
@@ -36,6 +36,7 @@ MANIFEST = Manifest(
     variants={
         "fp32": Variant(ENCODER, SIDE, DECODER, WEIGHTS, PASSPORT),
         "other": Variant(ENCODER, SIDE, DECODER, None, None),
+        "bf16": Variant(ENCODER, SIDE, DECODER, WEIGHTS, None, Computed("bf16", "layers.0/Gelu")),
     },
 )
 VALUES: dict[str, Any] = json.loads(MANIFEST.to_json())
@@ -68,7 +69,7 @@ def read(text: str) -> Manifest:
 def test_round_trip(profile: Any) -> None:
     manifest = Manifest(**{**MANIFEST.__dict__, "profile": profile})
     assert read(manifest.to_json()) == manifest
-    assert list(read(manifest.to_json()).variants) == ["fp32", "other"]
+    assert list(read(manifest.to_json()).variants) == ["fp32", "other", "bf16"]
     assert read(manifest.to_json()).to_json() == manifest.to_json()
 
 
@@ -88,6 +89,39 @@ def test_the_files_and_graphs_of_a_variant() -> None:
     }
     assert without.graphs == graphs
     assert with_weights.graphs == {**graphs, "weights": WEIGHTS.sha256}
+
+
+@pytest.mark.parametrize("until", ["layers.0/Gelu", None])
+def test_how_fp32_is_computed_is_part_of_what_a_report_names(until: str | None) -> None:
+    """The same files, cut elsewhere, are not what was measured."""
+    bf16 = MANIFEST.variants["bf16"]
+    found = read(changed(("variants", "bf16", "computed", "fp32_until"), until)).variants["bf16"]
+    assert found.computed == Computed("bf16", until)
+    assert (found == bf16) is (found.graphs == bf16.graphs) is (until is not None)
+    assert found.graphs != MANIFEST.variants["fp32"].graphs
+    assert found.files == bf16.files
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        (("fp32_until",), "", "fp32_until is empty"),
+        (("fp32_until",), 3, "fp32_until is a int"),
+        (("precision",), "fp8", "computed in 'fp8', which no engine does"),
+        ((), "bf16", "computed is a str"),
+    ],
+)
+def test_a_broken_cut_is_named(path: tuple[str, ...], value: Any, said: str) -> None:
+    with pytest.raises(BundleError, match=f"is broken.*{said}"):
+        read(changed(("variants", "bf16", "computed", *path), value))
+
+
+def test_only_bf16_is_computed_so() -> None:
+    computed = VALUES["variants"]["bf16"]["computed"]
+    with pytest.raises(BundleError, match=r"other is computed in bf16 after layers\.0/Gelu"):
+        read(changed(("variants", "other", "computed"), computed))
+    with pytest.raises(BundleError, match="bf16 is computed in None"):
+        read(changed(("variants", "bf16", "computed"), None))
 
 
 def test_an_earlier_schema_says_what_to_do() -> None:
@@ -152,7 +186,9 @@ def fitting(path: tuple[Any, ...], value: Any) -> bool:
         or (last in ("checkpoint_sha256", "sha256") and value == "1" * 64)
         or (last == "file" and value in ("junk", "1" * 64))
         or (last in ("size", "working_memory") and value == 0 and type(value) is int)
-        or (last in ("passport", "weights") and value is None)
+        or (last in ("passport", "weights", "fp32_until") and value is None)
+        or (last == "computed" and value is None and path[1] != "bf16")
+        or (last == "fp32_until" and isinstance(value, str) and value != "")
         or (last == "variants" and value == {})
         or (path[-2:-1] == ("mean",) and type(value) in (int, float))
         or (path[-2:-1] == ("std",) and value == 7.5)
@@ -174,7 +210,7 @@ def test_every_value_replaced(path: tuple[Any, ...]) -> None:
 
 @pytest.mark.parametrize(
     "path",
-    [p for p in places(VALUES) if isinstance(p[-1], str) and p != ("variants", "other")],
+    [p for p in places(VALUES) if isinstance(p[-1], str) and p[:-1] != ("variants",)],
     ids=lambda p: ".".join(map(str, p)),
 )
 def test_every_value_missing(path: tuple[Any, ...]) -> None:
@@ -183,9 +219,6 @@ def test_every_value_missing(path: tuple[Any, ...]) -> None:
     for key in path[:-1]:
         inner = inner[key]
     del inner[path[-1]]
-    if path == ("variants", "fp32"):
-        assert list(read(json.dumps(values)).variants) == ["other"]
-        return
     with pytest.raises(BundleError, match=r"is broken|not the manifest"):
         read(json.dumps(values))
 

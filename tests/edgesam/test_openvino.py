@@ -23,8 +23,11 @@ import edgesam
 from edgesam import BundleError, EdgeSamError, EngineUnavailable, PrecisionMismatch, machine
 from edgesam.engines import ENGINES, Graphs, MaskPrompts, Prompts, Session, blobs
 from edgesam.engines import openvino as engine_module
+from edgesam.engines import openvino_graph as graph_module
 from edgesam.engines.openvino import OpenVino
 from edgesam.engines.openvino_graph import OpenVinoGraph, import_openvino
+from edgesam.engines.openvino_part import Part
+from edgesam.engines.openvino_split import SplitGraph
 from edgesam.engines.ort import OnnxRuntime
 from edgesam.home import home
 from edgesam.manifest import ROLES
@@ -35,6 +38,7 @@ if importlib.util.find_spec("openvino") is None:  # not importorskip: importing 
 
 Noise = Callable[..., NDArray[np.uint8]]
 WriteGraph = Callable[..., Path]
+CUT = "layers.0.downsample/Add"
 linux = pytest.mark.skipif(sys.platform != "linux", reason="RLIMIT_AS")
 
 
@@ -356,10 +360,63 @@ class TestLoading:
             assert "\n" not in str(raised.value)
 
 
+class TestSplit:
+    """A graph in two compiled parts is the graph."""
+
+    def split(self, graphs: Graphs, cut: str = CUT) -> SplitGraph:
+        core = import_openvino().Core()
+        return SplitGraph(core, graphs.image_encoder, cut, ("fp32", "fp32"), "CPU", 2)
+
+    def test_the_same_embedding(self, lite_graphs: Graphs, picture: NDArray[np.float32]) -> None:
+        core = import_openvino().Core()
+        whole = OpenVinoGraph(core, lite_graphs.image_encoder, "fp32", "CPU", 2)
+        (wanted,) = whole.run({"image": picture}, ["image_embeddings"])
+        split = self.split(lite_graphs)
+        for _ in range(2):
+            (found,) = split.run({"image": picture}, ["image_embeddings"])
+            assert relative_l2(wanted, found) < 1e-6
+        assert split.types == {"f32"}
+        assert split.threads == whole.threads
+
+    def test_both_parts_are_kept(self, lite_graphs: Graphs, picture: NDArray[np.float32]) -> None:
+        (first,) = self.split(lite_graphs).run({"image": picture}, ["image_embeddings"])
+        kept = blob_files()
+        assert len(kept) == 2
+        times = [path.stat().st_mtime_ns for path in kept]
+        (again,) = self.split(lite_graphs).run({"image": picture}, ["image_embeddings"])
+        assert blob_files() == kept
+        assert [path.stat().st_mtime_ns for path in kept] == times
+        np.testing.assert_array_equal(first, again)
+        # Elsewhere it is cut into other parts.
+        self.split(lite_graphs, "patch_embed.seq.2/Conv")
+        assert len(blob_files()) == 4
+
+    @pytest.mark.parametrize(
+        ("cut", "said"),
+        [
+            ("nowhere/Add", "has no value 'nowhere/Add' to be cut at"),
+            ("layers.0.blocks.0/Gelu_2", "more than this value is needed behind it"),
+        ],
+    )
+    def test_a_cut_that_is_none(self, lite_graphs: Graphs, cut: str, said: str) -> None:
+        with pytest.raises(BundleError, match=rf"cannot load image_encoder.*{said}") as raised:
+            self.split(lite_graphs, cut)
+        assert "\n" not in str(raised.value)
+
+
 class TestPrecision:
     def test_one_it_does_not_run(self, lite_graphs: Graphs) -> None:
-        with pytest.raises(PrecisionMismatch, match="not run fp16; it runs: fp32, bf16, int8"):
-            opened(lite_graphs, precision="fp16")
+        with pytest.raises(PrecisionMismatch, match="not run fp8; it runs: fp32, fp16, bf16, int8"):
+            opened(lite_graphs, precision="fp8")
+
+    @pytest.mark.parametrize("precision", ["fp16", "bf16"])
+    def test_one_that_this_processor_lacks(self, lite_graphs: Graphs, precision: str) -> None:
+        if precision in OpenVino().precisions("cpu"):
+            pytest.skip(f"this machine's CPU has {precision}")
+        with pytest.raises(
+            PrecisionMismatch, match=rf"cannot run {precision} on this .*; it runs: fp32"
+        ):
+            opened(lite_graphs, precision=precision)
 
     def test_bf16(self, lite_graphs: Graphs, picture: NDArray[np.float32]) -> None:
         capable = import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
@@ -383,6 +440,28 @@ class TestPrecision:
         monkeypatch.setattr(engine_module, "_check_capability", lambda *args: None)
         with pytest.raises(PrecisionMismatch, match=r"should run in bf16 and runs in f32$"):
             opened(lite_graphs, precision="bf16")
+
+    def test_what_bf16_leaves_in_float32(
+        self, lite_graphs: Graphs, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The encoder's first part and the decoder; the rest is demanded in bf16."""
+        asked: list[tuple[str, str, Part]] = []
+        real = graph_module._load
+
+        def load(core: Any, path: Path, part: Part, precision: str, *rest: Any) -> Any:
+            role = next(r for r in ROLES if getattr(lite_graphs, r) == path)
+            asked.append((role, precision, part))
+            return real(core, path, part, "fp32", *rest)
+
+        monkeypatch.setattr(graph_module, "_load", load)
+        monkeypatch.setattr(engine_module, "_check_capability", lambda *args: None)
+        opened(replace(lite_graphs, fp32_until=CUT), precision="bf16")
+        assert asked == [
+            ("image_encoder", "fp32", Part(until=CUT)),
+            ("image_encoder", "bf16", Part(after=CUT)),
+            ("image_side", "fp32", Part()),
+            ("mask_decoder", "fp32", Part()),
+        ]
 
     def test_a_graph_of_another_type(
         self, write_graph: WriteGraph, lite_graphs: Graphs, tmp_path: Path

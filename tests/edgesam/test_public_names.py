@@ -17,6 +17,7 @@ NAMES = [
     "Code",
     "EdgeSamError",
     "Embedding",
+    "EmbeddingCache",
     "EngineUnavailable",
     "ExportError",
     "Fit",
@@ -32,6 +33,8 @@ NAMES = [
     "Prompt",
     "PromptError",
     "Sam",
+    "Session",
+    "Stream",
     "Volume",
     "VolumeError",
     "Window",
@@ -40,6 +43,7 @@ NAMES = [
     "everything",
     "load",
     "read",
+    "stream",
     "write",
 ]
 HEAVY = [

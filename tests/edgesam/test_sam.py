@@ -66,9 +66,9 @@ class RecordingSession(FakeSession):
         super().__init__()
         self._engine = engine
 
-    def encode(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
+    def encode(self, image: NDArray[np.float32], *more: Any) -> NDArray[np.float32]:
         self._engine.pictures.append(image)
-        return super().encode(image)
+        return super().encode(image, *more)
 
     def image_side(self, embedding: NDArray[np.float32], masks: MaskPrompts) -> ImageSide:
         self._engine.masks.append(masks)

@@ -27,7 +27,7 @@ from edgesam.digest import sha256_of
 from edgesam.manifest import ROLES
 from edgesam.models import LITE_MEDSAM, MEDSAM, MODELS, SAM, Profile
 from edgesam_bench.random_weights import PEAKED, random_state_dict
-from edgesam_export import architecture, export_bundle, exporter
+from edgesam_export import architecture, export_bundle, exporter, variants, writing
 from edgesam_export.checkpoint.checkpoint import Checkpoint
 from edgesam_export.graphs import net, tiny_vit
 from edgesam_export.quantization.recipe import Quantized, Recipe
@@ -156,7 +156,7 @@ class TestBundle:
             gate = {"mean": 0.2, "p5": 0.2, "worst": 0.2}
             return json.dumps({"graphs": dict(graphs), "mask_iou": iou, "gate": gate}).encode()
 
-        monkeypatch.setattr(exporter, "shipped_passport", shipped)
+        monkeypatch.setattr(writing, "shipped_passport", shipped)
         bundle = export_bundle(lite_checkpoint, tmp_path / "b", profile="lite-medsam")
         variant = bundle.variants["fp32"]
         assert variant.passport is not None
@@ -397,7 +397,7 @@ class TestLargeGraphs:
         def shipped(graphs: Mapping[str, str]) -> None:
             measured.update(graphs)
 
-        monkeypatch.setattr(exporter, "shipped_passport", shipped)
+        monkeypatch.setattr(writing, "shipped_passport", shipped)
         variant = export_bundle(wide_checkpoint, tmp_path / "b", profile="sam").variants["fp32"]
         assert variant.weights is not None
         assert measured == {
@@ -498,7 +498,7 @@ def fail(patch: pytest.MonkeyPatch, where: str, reached: list[str]) -> None:
     elif where in ("rename", "move"):
         patch.setattr(Path, "replace", replaced)
     else:
-        patch.setattr(exporter, "verify_graph", check)
+        patch.setattr(writing, "verify_graph", check)
 
 
 class TestCheckpoints:
@@ -713,7 +713,7 @@ class TestPlaces:
         def interrupt(*_: Any) -> Any:
             raise KeyboardInterrupt
 
-        monkeypatch.setattr(exporter, "verify_graph", interrupt)
+        monkeypatch.setattr(writing, "verify_graph", interrupt)
         with pytest.raises(KeyboardInterrupt):
             export_bundle(lite_checkpoint, tmp_path / "bundle", profile="sam")
         assert names(tmp_path) == set()
@@ -841,7 +841,7 @@ class TestInt8:
                 "neck.2/Conv": Quantized(0.05, 128, (2, 0) * 128, bias=(0.25,) * 256),
             },
         )
-        monkeypatch.setattr(exporter, "shipped_recipe", lambda sha256: made)
+        monkeypatch.setattr(variants, "shipped_recipe", lambda sha256: made)
         return made
 
     def test_one_that_is_asked_for(
@@ -870,7 +870,7 @@ class TestInt8:
         def fail(*_: Any) -> None:
             raise AssertionError("an int8 graph was made")
 
-        monkeypatch.setattr(exporter, "quantize", fail)
+        monkeypatch.setattr(variants, "quantize", fail)
         bundle = export_bundle(lite_checkpoint, tmp_path / "b", profile="lite-medsam")
         assert list(bundle.variants) == ["fp32"]
         assert names(bundle.path) == {MANIFEST, *(f.file for f in bundle.variants["fp32"].files)}
@@ -882,8 +882,8 @@ class TestInt8:
         tmp_path: Path,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr(exporter, "shipped_variants", lambda sha256: ["fp32", "int8"])
-        monkeypatch.setattr(exporter, "shipped_passport", lambda graphs: b"{}")
+        monkeypatch.setattr(variants, "shipped_variants", lambda sha256: ["fp32", "int8"])
+        monkeypatch.setattr(writing, "shipped_passport", lambda graphs: b"{}")
         bundle = export_bundle(lite_checkpoint, tmp_path / "b", profile="lite-medsam")
         assert list(bundle.variants) == ["fp32", "int8"]
         assert all(variant.passport is not None for variant in bundle.variants.values())
@@ -895,7 +895,7 @@ class TestInt8:
         tmp_path: Path,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr(exporter, "shipped_variants", lambda sha256: ["fp32", "int8"])
+        monkeypatch.setattr(variants, "shipped_variants", lambda sha256: ["fp32", "int8"])
         bundle = export_bundle(lite_checkpoint, tmp_path / "b", profile="lite-medsam")
         assert list(bundle.variants) == ["fp32"]
         assert names(bundle.path) == {MANIFEST, *(f.file for f in bundle.variants["fp32"].files)}
@@ -912,5 +912,7 @@ class TestInt8:
         assert not (tmp_path / "b").exists()
 
     def test_no_such_variant(self, lite_checkpoint: Path, tmp_path: Path) -> None:
-        with pytest.raises(ExportError, match="no variant is called 'int4'; known: fp32, int8"):
+        with pytest.raises(
+            ExportError, match="no variant is called 'int4'; known: fp32, fp16, bf16, int8"
+        ):
             export_bundle(lite_checkpoint, tmp_path / "b", profile="sam", variants=["int4"])

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from edgesam.bundle import open_bundle
 from edgesam.engines import Graphs, MaskPrompts, Prompts, Session
 from edgesam.engines.ort import OnnxRuntime
 from edgesam_bench.random_weights import random_state_dict, uniform

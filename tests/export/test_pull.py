@@ -59,6 +59,7 @@ class Exporter:
         arch: str | None = None,
         profile: str | None = None,
         variants: list[str] | None = None,
+        recipe: Any = None,
         progress: Callable[[str], None] = lambda _: None,
     ) -> Bundle:
         self.asked.append({"model": model, "arch": arch, "profile": profile, "variants": variants})

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 import edgesam.preprocess
 import edgesam.sam
+from edgesam.cancel import Cancel
 from edgesam.embedding import ImageSide
 from edgesam.engines import MaskPrompts, Prompts, Session
 from edgesam.image import Image
@@ -56,8 +57,10 @@ class WatchedSession:
         self._session = session
         self._times = times
 
-    def encode(self, image: NDArray[np.float32]) -> NDArray[np.float32]:
-        return self._times.call("encode", self._session.encode, image)
+    def encode(
+        self, image: NDArray[np.float32], cancel: Cancel | None = None
+    ) -> NDArray[np.float32]:
+        return self._times.call("encode", self._session.encode, image, cancel)
 
     def image_side(self, embedding: NDArray[np.float32], masks: MaskPrompts) -> ImageSide:
         return self._times.call("image_side", self._session.image_side, embedding, masks)

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from contextlib import suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edgesam.bundle import left_by_export, open_bundle
 from edgesam.checkpoint_store import fetch
+from edgesam.commands import GATE, OK
 from edgesam.commands.progress import Progress
 from edgesam.errors import BundleError, EdgeSamError, ExportError, ModelNotFound
 from edgesam.home import bundle_path
 from edgesam.models import MODELS, PROFILES
 from edgesam_export import VARIANTS
+
+if TYPE_CHECKING:
+    from edgesam_export.calibrated import Calibrated
 
 NAME = "export"
 HELP = "turn a checkpoint file, or a known model, into a bundle"
@@ -33,8 +39,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--variant",
         action="append",
         choices=VARIANTS,
-        help="to write; fp32 always is; default: all whose passport ships; may be repeated",
+        help="to write; fp32 always is; default: all but fp16 whose passport ships; may be "
+        "repeated",
     )
+    parser.add_argument(
+        "--calibration",
+        metavar="DIR",
+        type=Path,
+        help="pictures, DICOM and NIfTI to measure variants on and to learn int8 from (60 or more, "
+        "of 4 modalities: subfolders named ct, mri, ...); what fails the gate is left out, exit "
+        "code 3",
+    )
+    parser.add_argument(
+        "--recipe",
+        metavar="FILE",
+        type=Path,
+        help="of int8, not to be learned: a passport of a variant that was calibrated, or a "
+        "recipe; with --calibration it is measured on all pictures that are not its own",
+    )
+    parser.set_defaults(usage=parser.error)
 
 
 def run(args: argparse.Namespace) -> int:
@@ -45,31 +68,90 @@ def run(args: argparse.Namespace) -> int:
         ChecksumMismatch: the checkpoint in the store is not the promised one.
         ExportError: the checkpoint cannot be exported, or not to that place.
     """
+    asked = set(args.variant or ()) - {"fp32"}
+    if args.calibration is not None and not asked:
+        args.usage("--calibration is about a variant: add --variant int8, fp16 or bf16")
+    if args.recipe is not None and "int8" not in asked:
+        args.usage("--recipe is about a variant: add --variant int8")
     _check_place(args.out)
     spec = MODELS.get(args.checkpoint)
     if spec is None and not Path(args.checkpoint).is_file():
         raise ModelNotFound(
             f"{args.checkpoint!r} is neither a file nor a known model ({', '.join(MODELS)})"
         )
-    from edgesam_export import export_bundle
-
     if spec is not None and not args.json:
         print(f"{spec.name}: weights under {spec.licence}, by {spec.origin}", flush=True)
     with Progress(silent=args.json) as progress:
-        bundle = export_bundle(
-            fetch(spec, progress=progress) if spec else Path(args.checkpoint),
-            args.out,
-            model=spec.name if spec else None,
-            arch=args.arch,
-            profile=args.profile,
-            variants=args.variant,
-            progress=progress,
-        )
+        checkpoint = fetch(spec, progress=progress) if spec else Path(args.checkpoint)
+        name = spec.name if spec else None
+        if args.calibration is not None:
+            from edgesam_export.calibrated import export_calibrated
+
+            found = export_calibrated(
+                checkpoint,
+                args.out,
+                args.calibration,
+                variants=[variant for variant in args.variant if variant != "fp32"],
+                recipe=args.recipe,
+                model=name,
+                arch=args.arch,
+                profile=args.profile,
+                progress=progress,
+            )
+        else:
+            from edgesam_export import export_bundle
+            from edgesam_export.calibrated import read_recipe
+
+            bundle = export_bundle(
+                checkpoint,
+                args.out,
+                model=name,
+                arch=args.arch,
+                profile=args.profile,
+                variants=args.variant,
+                recipe=None if args.recipe is None else read_recipe(args.recipe),
+                progress=progress,
+            )
+    if args.calibration is not None:
+        return _tell_measured(args, found)
     if args.json:
         print(json.dumps({"bundle": str(bundle.path), "variants": list(bundle.variants)}))
     else:
         print(f"ready: {bundle.path} ({', '.join(bundle.variants)})")
-    return 0
+    return OK
+
+
+def _tell_measured(args: argparse.Namespace, found: Calibrated) -> int:
+    """What was tried, what was measured, and what it comes to."""
+    bundle, verdicts = found.bundle, found.verdicts
+    failed = [name for name, verdict in verdicts.items() if verdict.failures]
+    if args.json:
+        measured = {
+            name: {
+                "failures": list(verdict.failures),
+                "too_few": list(verdict.too_few),
+                "report": verdict.report,
+            }
+            for name, verdict in verdicts.items()
+        }
+        about = {"bundle": str(bundle.path), "variants": list(bundle.variants)}
+        faults = list(found.gallery.faults)
+        tried = [] if found.learned is None else found.learned.about["tried"]
+        print(json.dumps({**about, "measured": measured, "tried": tried, "unreadable": faults}))
+    else:
+        for fault in found.gallery.faults:
+            print(f"left out: {fault}")
+        if found.learned is not None:
+            print(f"{found.learned.table}\n")
+        for name, verdict in verdicts.items():
+            print(verdict.table)
+            for line in verdict.too_few:
+                print(f"{name}: {line}: its passport says so and vouches for nothing")
+        print(f"ready: {bundle.path} ({', '.join(bundle.variants)})", flush=True)
+    for name in failed:
+        reasons = "; ".join(verdicts[name].failures)
+        print(f"edgesam: {name} fails the gate and is left out: {reasons}", file=sys.stderr)
+    return GATE if failed else OK
 
 
 def _check_place(out: Path) -> None:

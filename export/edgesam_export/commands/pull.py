@@ -14,7 +14,7 @@ from edgesam.errors import BundleError, ChecksumMismatch
 from edgesam.home import bundle_path
 from edgesam.models import MODELS, find
 from edgesam_bench.passports import shipped_passport, shipped_variants
-from edgesam_export import BUILDER
+from edgesam_export import BUILDER, UNASKED
 
 NAME = "pull"
 HELP = "fetch a known model's checkpoint, verify it, and turn it into a bundle"
@@ -101,4 +101,4 @@ def _lacking(bundle: Bundle) -> list[str]:
     if fp32 is None or shipped_passport(fp32.graphs) is None:
         return []
     shipped = shipped_variants(bundle.manifest.checkpoint_sha256)
-    return [name for name in shipped if name not in bundle.variants]
+    return [name for name in shipped if name in UNASKED and name not in bundle.variants]

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import onnx_ir as ir
 
 from edgesam_export.graphs.weights import Promise
@@ -42,7 +43,8 @@ def write_data_file(path: Path, tensors: Iterable[Promise]) -> tuple[Path, list[
     with unnamed.open("wb") as file:
         for tensor in tensors:
             gap = bytes(-file.tell() % _PAGE)
-            data = tensor.read().astype("<f4", copy=False).tobytes()
+            little = np.dtype(tensor.dtype).newbyteorder("<")
+            data = tensor.read().astype(little, copy=False).tobytes()
             for part in (gap, data):
                 file.write(part)
                 digest.update(part)
@@ -53,14 +55,14 @@ def write_data_file(path: Path, tensors: Iterable[Promise]) -> tuple[Path, list[
     return named, places
 
 
-def external(name: str, shape: tuple[int, ...], file: Path, place: Placed) -> ir.ExternalTensor:
+def external(name: str, promise: Promise, file: Path, place: Placed) -> ir.ExternalTensor:
     """The reference that a graph beside the file holds."""
     return ir.ExternalTensor(
         file.name,
         place.offset,
         place.length,
-        ir.DataType.FLOAT,
-        shape=ir.Shape(shape),
+        ir.DataType.from_numpy(np.dtype(promise.dtype)),
+        shape=ir.Shape(promise.shape),
         name=name,
         base_dir=file.parent,
     )

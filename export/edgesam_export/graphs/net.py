@@ -43,6 +43,9 @@ class Net:
         name: of the graph.
         weights: of the checkpoint, by its own keys.
         prefix: of the checkpoint's keys that this graph uses (``image_encoder.``).
+
+    Attributes:
+        outputs: the graph's, in order.
     """
 
     def __init__(self, name: str, weights: Weights, prefix: str = "") -> None:
@@ -51,7 +54,7 @@ class Net:
         self._prefix = prefix
         self._scope: list[str] = []
         self._inputs: list[ir.Value] = []
-        self._outputs: list[ir.Value] = []
+        self.outputs: list[ir.Value] = []
         self._nodes: list[ir.Node] = []
         self._constants: dict[str, ir.Value] = {}
         self._promises: dict[str, Promise] = {}
@@ -102,7 +105,8 @@ class Net:
             return self._constants[name]
         if isinstance(array, Promise):
             self._promises[name] = array
-            value = ir.Value(name=name, type=ir.TensorType(FLOAT), shape=ir.Shape(array.shape))
+            type_ = ir.TensorType(ir.DataType.from_numpy(np.dtype(array.dtype)))
+            value = ir.Value(name=name, type=type_, shape=ir.Shape(array.shape))
         else:
             tensor = ir.Tensor(np.array(array, order="C"), name=name)
             value = ir.Value(
@@ -190,14 +194,6 @@ class Net:
                 epsilon=eps,
             )
 
-    def layer_norm_2d(self, x: ir.Value, name: str, channels: int) -> ir.Value:
-        """segment-anything's ``LayerNorm2d``: over the channels of (N, C, H, W)."""
-        with self.scope(name):
-            nhwc = self.transpose(x, 0, 2, 3, 1)
-        normed = self.layer_norm(nhwc, name, channels, eps=1e-6)
-        with self.scope(name):
-            return self.transpose(normed, 0, 3, 1, 2)
-
     def conv(
         self,
         x: ir.Value,
@@ -233,6 +229,15 @@ class Net:
 
     # Changes to what has been built
 
+    @property
+    def nodes(self) -> tuple[ir.Node, ...]:
+        """All of them, in an order in which they can be computed."""
+        return tuple(self._nodes)
+
+    def holds(self, value: ir.Value | None) -> bool:
+        """Whether a value is an initializer."""
+        return value is not None and self._constants.get(value.name or "") is value
+
     def node(self, name: str) -> ir.Node | None:
         """The node of that name."""
         return next((node for node in self._nodes if node.name == name), None)
@@ -245,13 +250,17 @@ class Net:
         yield
         self._nodes += after
 
+    def promised(self, value: ir.Value) -> Promise:
+        """What an initializer will hold when it is saved."""
+        if (found := self._promises.get(value.name or "")) is not None:
+            return found
+        assert value.const_value is not None
+        array = value.const_value.numpy()
+        return Promise(array.shape, lambda: array)
+
     def read(self, value: ir.Value) -> NDArray[Any]:
         """The array of an initializer."""
-        assert value.name is not None
-        if value.name in self._promises:
-            return self._promises[value.name].read()
-        assert value.const_value is not None
-        return value.const_value.numpy()
+        return self.promised(value).read()
 
     def write(self, value: ir.Value, array: NDArray[np.float32]) -> None:
         """Give an initializer another array of its shape."""
@@ -273,7 +282,7 @@ class Net:
         value.name = name
         value.type = ir.TensorType(FLOAT)
         value.shape = ir.Shape(shape)
-        self._outputs.append(value)
+        self.outputs.append(value)
 
     def save(self, path: Path) -> Path | None:
         """Write the graph to a file.
@@ -284,19 +293,19 @@ class Net:
         Raises:
             ExportError: a weight has values that are not finite.
         """
-        large = [n for n, p in self._promises.items() if 4 * math.prod(p.shape) > _SMALL]
+        large = [n for n, p in self._promises.items() if p.nbytes > _SMALL]
         beside = None
-        if sum(4 * math.prod(self._promises[name].shape) for name in large) > _INLINE:
+        if sum(self._promises[name].nbytes for name in large) > _INLINE:
             beside, places = write_data_file(path, (self._promises[name] for name in large))
             for name, place in zip(large, places, strict=True):
-                shape = self._promises.pop(name).shape
-                self._constants[name].const_value = external(name, shape, beside, place)
+                promise = self._promises.pop(name)
+                self._constants[name].const_value = external(name, promise, beside, place)
         for name, promise in self._promises.items():
             array = np.array(promise.read(), order="C")
             self._constants[name].const_value = ir.Tensor(array, name=name)
         graph = ir.Graph(
             self._inputs,
-            self._outputs,
+            self.outputs,
             nodes=self._nodes,
             initializers=list(self._constants.values()),
             opset_imports={"": OPSET},

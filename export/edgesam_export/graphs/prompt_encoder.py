@@ -12,6 +12,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from edgesam_export.graphs.net import FLOAT, Net
+from edgesam_export.graphs.norm import layer_norm_2d
 from edgesam_export.graphs.position import cos_two_pi, sin_two_pi
 
 CHANNELS = 256
@@ -45,11 +46,11 @@ def embed_mask(net: Net, mask: ir.Value, has_mask: ir.Value) -> ir.Value:
         x = net.conv(
             mask, "0", net.weight("0.weight", 4, 1, 2, 2), net.weight("0.bias", 4), stride=2
         )
-        x = net.gelu(net.layer_norm_2d(x, "1", 4))
+        x = net.gelu(layer_norm_2d(net, x, "1", 4))
         x = net.conv(
             x, "3", net.weight("3.weight", 16, 4, 2, 2), net.weight("3.bias", 16), stride=2
         )
-        x = net.gelu(net.layer_norm_2d(x, "4", 16))
+        x = net.gelu(layer_norm_2d(net, x, "4", 16))
         weight, bias = net.weight("6.weight", CHANNELS, 16, 1, 1), net.weight("6.bias", CHANNELS)
         x = net.conv(x, "6", weight, bias)
     with net.scope("prompt_encoder.no_mask_embed"):

@@ -6,6 +6,7 @@ its checkpoint be said together, before a byte is read; and one larger than memo
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -20,15 +21,22 @@ Shape = tuple[int, ...]
 
 @dataclass(frozen=True)
 class Promise:
-    """A float32 array to come.
+    """An array to come, float32 unless it was halved.
 
     Attributes:
         shape: it will have.
         read: makes it.
+        dtype: it will have.
     """
 
     shape: Shape
-    read: Callable[[], NDArray[np.float32]]
+    read: Callable[[], NDArray[Any]]
+    dtype: type[np.floating[Any]] = np.float32
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the array."""
+        return math.prod(self.shape) * np.dtype(self.dtype).itemsize
 
     def map(
         self, change: Callable[[NDArray[np.float32]], NDArray[np.float32]], *shape: int
@@ -40,6 +48,18 @@ class Promise:
     def T(self) -> Promise:  # noqa: N802  as numpy calls it
         """Transposed."""
         return self.map(np.transpose, *reversed(self.shape))
+
+    def halved(self, name: str) -> Promise:
+        """The array rounded to float16; ``name`` is said where a value is too large for it."""
+
+        def read() -> NDArray[np.float16]:
+            with np.errstate(over="ignore"):
+                half = self.read().astype(np.float16)
+            if not np.isfinite(half).all():
+                raise ExportError(f"{name} has values beyond float16's 65504: leave fp16 out")
+            return half
+
+        return Promise(self.shape, read, np.float16)
 
 
 class Weights:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from edgesam.errors import ExportError
 from edgesam_export.graphs.net import Net
+from edgesam_export.quantization.places import bias_of, source_of, values_of_attention
 from edgesam_export.quantization.recipe import Quantized, Recipe
 
 _LARGEST = 127  # symmetric: -128 is not used
@@ -83,18 +84,18 @@ class _Weight:
 
 def _fold(net: Net, node: ir.Node, factors: NDArray[np.float64]) -> None:
     """Divide the product's input channels where they are made, exactly."""
-    source = _source(node)
+    source = source_of(node)
     if source.op_type == "LayerNormalization":
         for value in source.inputs[1:3]:
             assert value is not None
             net.write(value, (net.read(value) / factors).astype(np.float32))
         return
     # The projection of an attention: its inputs are sums of values, the last third of qkv.
-    qkv = _values_of_attention(source)
+    qkv = values_of_attention(source)
     if qkv is None or len(factors) * 3 != _Weight(net, qkv).array.shape[1]:
         raise ExportError(f"{node.name} has nothing before it that its smoothing can go into")
     division = np.concatenate([np.ones(2 * len(factors)), factors])
-    for value in (qkv.inputs[1], _bias_of(qkv)):
+    for value in (qkv.inputs[1], bias_of(qkv)):
         assert value is not None
         net.write(value, (net.read(value) / division).astype(np.float32))
 
@@ -134,7 +135,7 @@ def _correct(net: Net, node: ir.Node, bias: NDArray[np.float64]) -> None:
         node.resize_inputs(3)
         node.replace_input_with(2, value)
         return
-    found = node.inputs[2] if node.op_type == "Conv" else _bias_of(node)
+    found = node.inputs[2] if node.op_type == "Conv" else bias_of(node)
     assert found is not None
     net.write(found, (net.read(found) + bias).astype(np.float32))
 
@@ -142,29 +143,3 @@ def _correct(net: Net, node: ir.Node, bias: NDArray[np.float64]) -> None:
 def _module(node: ir.Node) -> str:
     """The checkpoint's module that a product belongs to."""
     return (node.name or "").rpartition("/")[0]
-
-
-def _source(node: ir.Node) -> ir.Node:
-    """What makes a product's input, past everything that only moves values."""
-    value = node.inputs[0]
-    while value is not None and (maker := value.producer()) is not None:
-        if maker.op_type not in ("Transpose", "Reshape", "Gather"):
-            return maker
-        value = maker.inputs[0]
-    raise ExportError(f"{node.name} takes the graph's own input: its smoothing has no place")
-
-
-def _values_of_attention(node: ir.Node) -> ir.Node | None:
-    """The product that makes queries, keys and values, of the one that sums the values."""
-    value = node.inputs[1] if node.op_type == "MatMul" else None
-    while value is not None and (maker := value.producer()) is not None:
-        if maker.op_type == "MatMul":
-            return maker
-        value = maker.inputs[0]
-    return None
-
-
-def _bias_of(node: ir.Node) -> ir.Value | None:
-    """The constant that is added to a product."""
-    (use,) = node.outputs[0].uses()
-    return use.node.inputs[1] if use.node.op_type == "Add" else None

@@ -66,8 +66,8 @@ class Recipe:
     images: tuple[str, ...]
     nodes: Mapping[str, Quantized]
 
-    def to_json(self) -> str:
-        """Its text: the same for the same recipe."""
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready."""
         nodes = {
             name: {
                 "scale": one.scale,
@@ -79,7 +79,11 @@ class Recipe:
             for name, one in self.nodes.items()
         }
         head = {"schema": SCHEMA, "checkpoint": self.checkpoint, "images": self.images}
-        return json.dumps({**head, "nodes": nodes}, separators=(",", ":")) + "\n"
+        return {**head, "nodes": nodes}
+
+    def to_json(self) -> str:
+        """Its text: the same for the same recipe."""
+        return json.dumps(self.to_dict(), separators=(",", ":")) + "\n"
 
     @classmethod
     def from_json(cls, text: str, where: str) -> Recipe:

