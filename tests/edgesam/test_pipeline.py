@@ -215,7 +215,7 @@ class TestNewest:
         pipeline = Pipeline(live(), [lambda v: begun.append(v) or v], ahead=2, newest=True)
         pipeline.start()
         assert over.wait(PATIENCE)
-        assert len(begun) == 2
+        assert len(begun) <= 2
         frames = drained(pipeline)
         assert [frame.value for frame in frames] == begun
         assert frames[-1].value == 49

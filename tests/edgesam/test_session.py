@@ -116,18 +116,16 @@ def test_without_a_look_it_is_encoded_now(sam: Sam, engine: Slow, volume: Volume
 
 def test_a_jump_ends_the_encoding_of_a_neighbour(sam: Sam, engine: Slow, volume: Volume) -> None:
     with Session(sam, volume) as session:
-        session.look(1)
-        wait_for(lambda: session.ready(1))
-        wait_for(lambda: engine.encoded == 9)  # all nine have room
-    with Session(sam, volume) as session:
+        session.segment(1, BOX)
+        engine.begun.clear()
         engine.go.clear()
         session.look(1)
-        assert engine.begun.wait(PATIENCE)
-        wait_for(lambda: session._prefetch._work is not None)
+        assert engine.begun.wait(PATIENCE), "the neighbour is being encoded"
         session.look(8)
+        wait_for(lambda: engine.told == 1)
         engine.go.set()
         session.segment(8, BOX)
-    assert engine.told >= 1
+        assert session.ready(8)
 
 
 def test_closing_does_not_wait_for_the_engine(sam: Sam, engine: Slow, volume: Volume) -> None:
