@@ -624,9 +624,7 @@ class TestBlobs:
         blob.write_bytes(damage(good))
         for a, b in zip(self.answer(sides), wanted, strict=True):
             np.testing.assert_array_equal(a, b)
-        restored = blobs.Blob(blob).load()
-        assert restored is not None
-        assert len(restored) == len(good) - 32
+        assert blobs.Blob(blob).load() is not None, "compiled and stored anew"
 
     def test_one_that_openvino_refuses(
         self, sides: Graphs, caplog: pytest.LogCaptureFixture

@@ -142,8 +142,8 @@ class TestBundle:
         )
         assert told == [
             f"reading {lite_checkpoint.name}",
-            "writing the graphs",
-            "checking the graphs",
+            "writing the fp32 graphs",
+            "checking the fp32 graphs",
         ]
         assert open_bundle(tmp_path / "b").manifest.model == "mine"
         assert open_bundle(tmp_path / "b").manifest.profile == SAM
