@@ -183,6 +183,15 @@ class EmbeddingCache:
         return hashlib.sha256("\n".join(facts).encode()).hexdigest()
 
 
+def encoded(
+    sam: Sam, prepared: Prepared, cache: EmbeddingCache | None, cancel: Cancel
+) -> Embedding:
+    """By way of the cache, if there is one."""
+    if cache is None:
+        return sam.encode(prepared, cancel)
+    return cache.encode(sam, prepared, cancel)
+
+
 class _Pending:
     """A computation that others may wait for; ``kept`` stays None where it failed."""
 

@@ -9,7 +9,7 @@ from typing import Literal, overload
 
 from edgesam.cancel import Cancel
 from edgesam.embedding import Embedding
-from edgesam.embedding_cache import EmbeddingCache
+from edgesam.embedding_cache import EmbeddingCache, encoded
 from edgesam.levels import Levels
 from edgesam.mask import Mask
 from edgesam.pictures import Source, pictures
@@ -155,9 +155,6 @@ def _maker(
     def make(index: int, cancel: Cancel) -> Embedding:
         picture = readers[index]()
         cancel.check()
-        prepared = prepare(picture, window, sam.manifest)
-        if cache is None:
-            return sam.encode(prepared, cancel)
-        return cache.encode(sam, prepared, cancel)
+        return encoded(sam, prepare(picture, window, sam.manifest), cache, cancel)
 
     return make

@@ -12,7 +12,7 @@ from typing import Literal
 
 from edgesam.cancel import Cancel
 from edgesam.embedding import Embedding
-from edgesam.embedding_cache import EmbeddingCache
+from edgesam.embedding_cache import EmbeddingCache, encoded
 from edgesam.levels import Levels
 from edgesam.pictures import Source, pictures
 from edgesam.pipeline import Frame, Pipeline, Step
@@ -68,16 +68,14 @@ def stream(
     def prepared(picture: Picture) -> Prepared:
         return prepare(picture, window, sam.manifest)
 
-    def encoded(picture: Prepared) -> Embedding:
-        if cache is None:
-            return sam.encode(picture, cancel)
-        return cache.encode(sam, picture, cancel)
+    def embedded(picture: Prepared) -> Embedding:
+        return encoded(sam, picture, cache, cancel)
 
     def both(picture: Picture) -> Embedding:
-        return encoded(prepared(picture))
+        return embedded(prepared(picture))
 
     # Of a live source most pictures are dropped: none is prepared that is not encoded.
-    steps: list[Step] = [both] if live else [prepared, encoded]
+    steps: list[Step] = [both] if live else [prepared, embedded]
     pipeline = Pipeline(_opened(source, every), steps, ahead=ahead, newest=live)
     return Stream(pipeline, cancel, on_error)
 

@@ -23,10 +23,9 @@ from edgesam_export.checkpoint import read_checkpoint
 from edgesam_export.exporter import Progress, export_bundle
 from edgesam_export.graphs.net import Net
 from edgesam_export.graphs.weights import Weights
-from edgesam_export.measured import Candidate, measured, scratch_in
+from edgesam_export.measured import measured, scratch_in
 from edgesam_export.precision.measuring import check_bf16, measured_bf16, measured_fp16
-from edgesam_export.quantization.calibration import Learned, calibrate
-from edgesam_export.quantization.qdq import quantize
+from edgesam_export.quantization.calibration import Learned, calibrate, int8_candidate
 from edgesam_export.quantization.recipe import Recipe
 
 MEASURED = ("fp16", "bf16", "int8")
@@ -158,12 +157,7 @@ def _with_int8(
         return bundle, Verdict({}, failures, ()), learned
     about = {"recipe": recipe.to_dict()} if learned is None else learned.about
     with scratch_in(bundle.path) as scratch:
-        path = scratch / "image_encoder.int8.onnx"
-        net = make()
-        quantize(net, recipe)
-        weights = net.save(path)
-        fp32 = bundle.variants["fp32"]
-        candidate = Candidate.of("int8", fp32, {"image_encoder": path}, weights)
+        candidate = int8_candidate(bundle, make(), recipe, scratch)
         found, verdict = measured(
             bundle, candidate, held_out, gate=gate, about=about, progress=progress
         )

@@ -21,7 +21,7 @@ import edgesam
 from edgesam.bundle import Bundle
 from edgesam.errors import ExportError
 from edgesam.manifest import Manifest
-from edgesam.preprocess import fit_of, network_input
+from edgesam.prepared import prepare
 from edgesam_bench.gate import LOW_PRECISION, Gate
 from edgesam_bench.speed.work import macs
 from edgesam_bench.variants.engine import multiplies_bytes
@@ -113,6 +113,18 @@ def calibrate(
     return Learned(recipe, tried, pareto(tried, best))
 
 
+def int8_candidate(bundle: Bundle, encoder: Net, recipe: Recipe, scratch: Path) -> Candidate:
+    """INT8 by a recipe, of a network of the bundle's encoder that was just built.
+
+    Raises:
+        ExportError: the recipe is of another network, or the graph does not fit together.
+    """
+    path = scratch / "image_encoder.int8.onnx"
+    quantize(encoder, recipe)
+    weights = encoder.save(path)
+    return Candidate.of("int8", bundle.variants["fp32"], {"image_encoder": path}, weights)
+
+
 def stricter(gate: Gate) -> Gate:
     """The gate for the pictures that select: what was chosen for them fits them best."""
     return replace(gate, mean=gate.mean + _MARGIN_MEAN, p5=gate.p5 + _MARGIN_P5)
@@ -166,11 +178,7 @@ def _minutes_left(an_encode: float, products: int, parts: Parts, manifest: Manif
 def _inputs(samples: Sequence[Sample], manifest: Manifest) -> Iterator[NDArray[np.float32]]:
     """Pictures as the network takes them, by the way of :meth:`edgesam.Sam.embed`."""
     for sample in samples:
-        image = sample.read()
-        rgb, _ = image.to_rgb8()
-        profile, aspect = manifest.profile, image.pixel_aspect
-        fit = fit_of(image.height, image.width, manifest.image_size, profile, aspect)
-        yield network_input(rgb, fit, profile)
+        yield prepare(sample.read(), None, manifest).network
 
 
 @dataclass(frozen=True, eq=False)
@@ -184,12 +192,8 @@ class _Trial:
     progress: Progress
 
     def ask(self, joined: Sequence[Joining]) -> Answer:
-        path = self.scratch / "image_encoder.int8.onnx"
-        net = self.make()
-        quantize(net, Recipe("", (), {one.name: one.how for one in joined}))
-        weights = net.save(path)
-        fp32 = self.bundle.variants["fp32"]
-        candidate = Candidate.of("int8", fp32, {"image_encoder": path}, weights)
+        recipe = Recipe("", (), {one.name: one.how for one in joined})
+        candidate = int8_candidate(self.bundle, self.make(), recipe, self.scratch)
         of = len(self.exam)
 
         def tell(done: int) -> None:
@@ -197,7 +201,8 @@ class _Trial:
 
         with open_candidate(self.bundle, candidate, ENGINE) as sam:
             comparison = judge(sam, self.exam, tell)
-        return Answer(comparison, self._times(path))
+        encoder = candidate.files[candidate.variant.image_encoder.file]
+        return Answer(comparison, self._times(encoder))
 
     def _times(self, path: Path) -> tuple[float, float] | None:
         """Of an encode in fp32 and in int8, in turn; None where bytes are not multiplied."""
