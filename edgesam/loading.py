@@ -7,6 +7,7 @@ import os
 from dataclasses import dataclass, replace
 from typing import Any
 
+from edgesam import machine
 from edgesam.bundle import Bundle, find_bundle
 from edgesam.engines import Engine, Graphs, choose
 from edgesam.errors import BundleError, OutOfMemory
@@ -37,7 +38,8 @@ def load(
             on this machine.
         variant: of the bundle: ``fp32``, which ``auto`` is too unless tuned.
         device: ``cpu``, ``cuda`` (onnxruntime) or ``gpu`` (Intel's, openvino); ``auto`` is the CPU.
-        threads: per graph run; None leaves it to the engine (all physical cores).
+        threads: per graph run; None leaves it to the engine (all physical cores), or is the cores
+            that this process may use, where its affinity or a container keeps it from others.
         require_passport: refuse graphs that no parity report vouches for.
 
     Raises:
@@ -114,7 +116,8 @@ def _open(bundle: Bundle, asked: _Asked) -> Sam:
         Graphs(**{role: bundle.verified(chosen.graph(role)) for role in ROLES}, fp32_until=until),
         precision=name,
         device=asked.device,
-        threads=asked.threads,
+        # Engines count the machine's cores: threads on those that are not ours wait for each other.
+        threads=asked.threads or (machine.cores() if machine.is_shared() else None),
     )
     return Sam(bundle, name, session, passport)
 

@@ -1,7 +1,8 @@
-"""What this machine is: processor, its instruction sets, package versions. Knows no measurement."""
+"""What this machine is and how much of it is ours. Knows package versions, no measurement."""
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import os
 import platform
@@ -14,6 +15,7 @@ PACKAGES = ("edgesam", "numpy", "pillow", "onnxruntime", "onnxruntime-gpu", "ope
 Family = Literal["x86", "arm"]
 
 _CPUINFO = Path("/proc/cpuinfo")
+_QUOTA = Path("/sys/fs/cgroup/cpu.max")  # of a container (cgroup v2): microseconds of each period
 # Those that decide which kernels an engine takes, as Linux names them.
 _INSTRUCTION_SETS = (
     "avx2",
@@ -54,9 +56,25 @@ def versions() -> dict[str, str]:
 
 
 def processor() -> str:
-    """The processor's name as its maker gives it, and the number of cores this process sees."""
+    """The processor's name as its maker gives it, and the number of cores this process may use."""
     name = _cpuinfo("model name") or platform.processor() or platform.machine()
-    return f"{name}, {os.cpu_count()} cores"
+    return f"{name}, {cores()} cores"
+
+
+def cores() -> int:
+    """How many cores this process may use: its affinity counts, and a container's quota."""
+    ours = os.cpu_count() or 1
+    if hasattr(os, "sched_getaffinity"):  # not on Windows and macOS
+        ours = min(ours, len(os.sched_getaffinity(0)))
+    with contextlib.suppress(OSError, ValueError):  # no container, or "max": no quota
+        quota, period = map(int, _QUOTA.read_text("ascii").split())
+        ours = min(ours, -(-quota // period))
+    return max(1, ours)
+
+
+def is_shared() -> bool:
+    """Whether some of the machine's cores are kept from this process."""
+    return cores() < (os.cpu_count() or 1)
 
 
 def instruction_sets() -> tuple[str, ...]:

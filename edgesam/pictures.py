@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from edgesam.cine import Cine
 from edgesam.errors import ImageError
 from edgesam.formats import read
-from edgesam.formats.dicom.header import looks_like_dicom
+from edgesam.formats.dicom.header import HEAD, looks_like_dicom
 from edgesam.image import Image
 from edgesam.prepared import Picture
 from edgesam.volume import Volume
@@ -30,8 +30,6 @@ Source = (
     | Iterable[Picture | str | os.PathLike[str]]
 )
 """What :func:`pictures` takes."""
-
-_HEAD = 544
 
 
 def pictures(source: Source, every: int = 1) -> Iterator[tuple[int, Callable[[], Picture]]]:
@@ -94,7 +92,7 @@ def _opened(path: Path) -> Volume | Cine | Image | list[Path]:
 def _is_dicom(file: Path) -> bool:
     try:
         with file.open("rb") as stream:
-            return looks_like_dicom(stream.read(_HEAD))
+            return looks_like_dicom(stream.read(HEAD))
     except OSError as error:
         raise ImageError(f"{file}: cannot be opened: {error.strerror}") from error
 

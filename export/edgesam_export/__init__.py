@@ -9,12 +9,10 @@ from edgesam import __version__
 if TYPE_CHECKING:
     from edgesam_export.exporter import export_bundle
 
-__all__ = ["BUILDER", "UNASKED", "VARIANTS", "export_bundle"]
+__all__ = ["BUILDER", "VARIANTS", "export_bundle"]
 
 BUILDER = f"edgesam {__version__}"  # what a manifest says of who wrote it
 VARIANTS = ("fp32", "fp16", "bf16", "int8")  # what can be written
-# What is written unasked where its passport ships. Not fp16: 30 MB that no CPU computes faster.
-UNASKED = ("fp32", "bf16", "int8")
 
 
 def __getattr__(name: str) -> Any:

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from edgesam.errors import ExportError
 from edgesam.manifest import Computed, Role, Variant
-from edgesam_bench.passports import shipped_variants
-from edgesam_export import UNASKED, VARIANTS
+from edgesam_export import VARIANTS
 from edgesam_export.graphs.net import Net
 from edgesam_export.precision.cut import cut_behind, shipped_cut
 from edgesam_export.precision.half import halve
 from edgesam_export.quantization.qdq import quantize
 from edgesam_export.quantization.recipe import Recipe, shipped_recipe
+from edgesam_export.unasked import unasked
 from edgesam_export.writing import Writing, Written
 
 
@@ -52,9 +52,7 @@ def planned(
         if name not in VARIANTS:
             raise ExportError(f"no variant is called {name!r}; known: {', '.join(VARIANTS)}")
     asked = variants is not None
-    wanted = variants
-    if wanted is None:
-        wanted = [name for name in shipped_variants(checkpoint) if name in UNASKED]
+    wanted = unasked(checkpoint) if variants is None else variants
     cut = shipped_cut(checkpoint) if "bf16" in wanted else None
     if cut is None and asked and "bf16" in wanted:
         raise ExportError(

@@ -882,7 +882,7 @@ class TestInt8:
         tmp_path: Path,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr(variants, "shipped_variants", lambda sha256: ["fp32", "int8"])
+        monkeypatch.setattr(variants, "unasked", lambda sha256: ["fp32", "int8"])
         monkeypatch.setattr(writing, "shipped_passport", lambda graphs: b"{}")
         bundle = export_bundle(lite_checkpoint, tmp_path / "b", profile="lite-medsam")
         assert list(bundle.variants) == ["fp32", "int8"]
@@ -895,7 +895,7 @@ class TestInt8:
         tmp_path: Path,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        monkeypatch.setattr(variants, "shipped_variants", lambda sha256: ["fp32", "int8"])
+        monkeypatch.setattr(variants, "unasked", lambda sha256: ["fp32", "int8"])
         bundle = export_bundle(lite_checkpoint, tmp_path / "b", profile="lite-medsam")
         assert list(bundle.variants) == ["fp32"]
         assert names(bundle.path) == {MANIFEST, *(f.file for f in bundle.variants["fp32"].files)}

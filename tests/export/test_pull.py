@@ -180,7 +180,7 @@ class TestPull:
         main(["pull", "tiny"])
         measured = ["fp32", "int8"]
         monkeypatch.setattr(
-            pull, "shipped_variants", lambda sha256: measured if sha256 == TINY.sha256 else []
+            pull, "unasked", lambda sha256: measured if sha256 == TINY.sha256 else []
         )
         assert main(["pull", "tiny"]) == 0
         assert len(exporter.asked) == 1, "its fp32 is none that was measured, nor would int8 be"

@@ -41,13 +41,13 @@ def run(args: argparse.Namespace) -> int:
     from edgesam.errors import ParityError
     from edgesam.tuned import remember
     from edgesam_bench.tuning.candidates import candidates
-    from edgesam_bench.tuning.race import raced, told
+    from edgesam_bench.tuning.race import raced, told, winner
 
     bundle = find_bundle(args.model)
     choices, left_out = candidates(bundle)
     with Progress(silent=args.json) as progress:
         results = raced(bundle, choices, args.rounds, progress)
-    best = results[0]
+    best = winner(results)
     if best.failed is not None:
         raise ParityError(f"nothing ran {bundle.manifest.model}: {best.failed}")
     path = remember(bundle.manifest, best.choice)

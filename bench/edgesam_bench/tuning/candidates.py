@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from edgesam import machine
 from edgesam.bundle import Bundle
 from edgesam.engines import ENGINES, Engine
 from edgesam.errors import EngineUnavailable
@@ -31,7 +31,7 @@ def candidates(
     Args:
         bundle: whose variants.
         engines: by name.
-        cores: None for what this process sees.
+        cores: None for those that this process may use.
 
     Raises:
         EngineUnavailable: nothing is left.
@@ -47,7 +47,7 @@ def candidates(
             if (why := _objection(bundle, variant, native)) is not None:
                 left_out.append(LeftOut(f"{name} {variant}", why))
                 continue
-            found += [Choice(name, variant, n) for n in thread_counts(cores or os.cpu_count() or 1)]
+            found += [Choice(name, variant, n) for n in thread_counts(cores or machine.cores())]
     if not found:
         reasons = "; ".join(f"{one.name} {one.reason}" for one in left_out)
         raise EngineUnavailable(f"nothing runs {bundle.manifest.model} here: {reasons}")

@@ -26,6 +26,8 @@ _SEGMENTATIONS = {f"1.2.840.10008.5.1.4.1.1.66.{n}" for n in (4, 5, 7)}
 _ROWS = 0x00280010
 _DESCRIPTION = 0x0028  # of the pixels: the last group needed of a file of one frame
 _BRIEF = 1 << 16  # bytes that most headers fit into: reading from memory is faster
+HEAD = 132
+"""Bytes that :func:`looks_like_dicom` looks at."""
 _MOST_FRAMES = 1_000_000  # a file that claims more is damaged
 
 
@@ -44,7 +46,7 @@ class Header:
 
 
 def looks_like_dicom(head: bytes) -> bool:
-    """Whether a file's first 132 bytes are DICOM: with the preamble, or a data set without it."""
+    """Whether a file's first :data:`HEAD` bytes are DICOM: with the preamble, or a data set without it."""
     if head[128:132] == b"DICM":
         return True
     if len(head) < 8:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, BinaryIO, cast
 from edgesam.cine import Cine
 from edgesam.errors import EdgeSamError, ImageError
 from edgesam.formats.dicom.dicomdir import is_dicomdir, named_files
-from edgesam.formats.dicom.header import brief_header, damaged, looks_like_dicom, no_image
+from edgesam.formats.dicom.header import HEAD, brief_header, damaged, looks_like_dicom, no_image
 from edgesam.formats.dicom.reading import open_series
 from edgesam.formats.dicom.series import Series, choose_series, sort_series
 from edgesam.formats.dicom.slice import Slice, slices_of, wanted_tags
@@ -81,7 +81,7 @@ def find_series(path: Path) -> list[Series]:
 def _slices(file: File, stream: BinaryIO, tags: list[int]) -> list[Slice]:
     """Those in a file; none if it is no DICOM image."""
     try:
-        head = stream.read(132)
+        head = stream.read(HEAD)
     except Exception:  # a damaged member of an archive raises nearly anything
         raise damaged(file, "it cannot be read") from None
     if not looks_like_dicom(head):

@@ -13,8 +13,9 @@ from edgesam.commands.progress import Progress
 from edgesam.errors import BundleError, ChecksumMismatch
 from edgesam.home import bundle_path
 from edgesam.models import MODELS, find
-from edgesam_bench.passports import shipped_passport, shipped_variants
-from edgesam_export import BUILDER, UNASKED
+from edgesam_bench.passports import shipped_passport
+from edgesam_export import BUILDER
+from edgesam_export.unasked import unasked
 
 NAME = "pull"
 HELP = "fetch a known model's checkpoint, verify it, and turn it into a bundle"
@@ -100,5 +101,5 @@ def _lacking(bundle: Bundle) -> list[str]:
     fp32 = bundle.variants.get("fp32")
     if fp32 is None or shipped_passport(fp32.graphs) is None:
         return []
-    shipped = shipped_variants(bundle.manifest.checkpoint_sha256)
-    return [name for name in shipped if name in UNASKED and name not in bundle.variants]
+    wanted = unasked(bundle.manifest.checkpoint_sha256)
+    return [name for name in wanted if name not in bundle.variants]

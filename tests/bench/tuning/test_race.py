@@ -6,7 +6,7 @@ import math
 
 from edgesam import ParityError
 from edgesam.tuned import Choice
-from edgesam_bench.tuning.race import CLICKS, race, told
+from edgesam_bench.tuning.race import CLICKS, Result, race, told, winner
 
 FAST, SLOW, BROKEN = (Choice(name, "fp32", 2) for name in ("fast", "slow", "broken"))
 SECONDS = {FAST: (1.0, 0.05), SLOW: (0.9, 0.07)}  # a slower encoder may still win by its clicks
@@ -41,6 +41,20 @@ def test_who_fails_is_asked_no_more_and_comes_last() -> None:
     assert [one.choice for one in results] == [FAST, SLOW, BROKEN]
     assert results[-1].failed == "broken gave no answer"
     assert math.isinf(results[-1].cost)
+
+
+def test_a_variant_must_be_faster_than_noise() -> None:
+    def result(variant: str, seconds: float) -> Result:
+        return Result(Choice("engine", variant, 2), seconds, 0.0, (seconds,))
+
+    fp32 = result("fp32", 1.0)
+    assert winner([result("int8", 0.98), result("int8", 0.99), fp32]) is fp32
+    clear = result("int8", 0.9)
+    assert winner([clear, fp32]) is clear
+    assert winner([fp32, result("int8", 1.01)]) is fp32
+    assert winner([clear]) is clear
+    broken = Result(Choice("engine", "fp32", 2), 0.0, 0.0, (), "broken")
+    assert winner([clear, broken]) is clear
 
 
 def test_what_json_says() -> None:
