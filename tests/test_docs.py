@@ -62,6 +62,8 @@ def test_the_page_of_speed() -> None:
     reports = [results(f"speed-{model}.json") for model in MEASURED]
     assert (ROOT / "docs" / "speed.md").read_text("utf-8") == markdown(reports)
     assert not any(report["quick"] for report in reports)
+    for model, report in zip(MEASURED, reports, strict=True):
+        assert report["graphs"] == results(f"parity-{model}.json")["graphs"], "of other graphs"
 
 
 def test_the_automatic_masks() -> None:

@@ -46,7 +46,7 @@ class Header:
 
 
 def looks_like_dicom(head: bytes) -> bool:
-    """Whether a file's first :data:`HEAD` bytes are DICOM: with the preamble, or a data set without it."""
+    """Whether a file's first :data:`HEAD` bytes are DICOM: the preamble, or a data set without."""
     if head[128:132] == b"DICM":
         return True
     if len(head) < 8:
