@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edgesam.commands.progress import Progress
 from edgesam.models import MODELS
@@ -41,6 +41,7 @@ def run(args: argparse.Namespace) -> int:
     from edgesam.errors import ParityError
     from edgesam.tuned import remember
     from edgesam_bench.tuning.candidates import candidates
+    from edgesam_bench.tuning.front import sameness
     from edgesam_bench.tuning.race import raced, told, winner
 
     bundle = find_bundle(args.model)
@@ -51,34 +52,45 @@ def run(args: argparse.Namespace) -> int:
     if best.failed is not None:
         raise ParityError(f"nothing ran {bundle.manifest.model}: {best.failed}")
     path = remember(bundle.manifest, best.choice)
+    mask_iou = sameness(bundle)
     if args.json:
         found = {
             "model": bundle.manifest.model,
             "choice": asdict(best.choice),
-            "results": told(results),
+            "results": told(results, mask_iou),
             "left_out": [asdict(one) for one in left_out],
             "remembered": str(path),
         }
         print(json.dumps(found))
         return 0
-    _tell(results, left_out)
+    _tell(results, left_out, mask_iou)
     print(f"from now on {bundle.manifest.model} runs so unless told otherwise: {path}")
     return 0
 
 
-def _tell(results: Sequence[Result], left_out: Sequence[LeftOut]) -> None:
+def _tell(
+    results: Sequence[Result],
+    left_out: Sequence[LeftOut],
+    mask_iou: Mapping[str, Mapping[str, Any] | None],
+) -> None:
+    from edgesam_bench.tuning.front import front
     from edgesam_bench.tuning.race import CLICKS
 
-    best = results[0].cost
-    print(f"{'engine':<14}{'variant':<9}{'threads':>7}{'encode':>10}{'click':>10}{'ratio':>8}")
+    best, on_front = results[0].cost, front(results, mask_iou)
+    head = f"{'engine':<14}{'variant':<9}{'threads':>7}{'encode':>10}{'click':>10}{'ratio':>8}"
+    print(f"{head}  mask IoU: mean, p5")
     for one in results:
         head = f"{one.choice.engine:<14}{one.choice.variant:<9}{one.choice.threads:>7}"
         if one.failed is not None:
             print(f"{head}  {one.failed}")
             continue
         times = f"{1e3 * one.encode:>7.0f} ms{1e3 * one.click:>7.1f} ms"
-        print(f"{head}{times}{one.cost / best:>8.2f}")
+        masks = mask_iou[one.choice.variant]
+        same = "no passport" if masks is None else f"{masks['mean']:.4f}, {masks['p5']:.4f}"
+        mark = " *" if one in on_front else ""
+        print(f"{head}{times}{one.cost / best:>8.2f}  {same}{mark}")
     print(f"ratio: of a picture and {CLICKS} clicks on it, medians of {len(results[0].rounds)}")
+    print("mask IoU: with official PyTorch, from the passport; * no other is faster and as good")
     for other in left_out:
         print(f"not considered: {other.name} {other.reason}")
 

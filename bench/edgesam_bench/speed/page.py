@@ -15,7 +15,7 @@ from edgesam.atomic import write_atomic
 from edgesam.errors import EdgeSamError, ParityError
 from edgesam_bench.speed.baseline import read_report
 from edgesam_bench.speed.contender import EDGESAM
-from edgesam_bench.speed.table import amount, title
+from edgesam_bench.speed.table import amount, sameness, title
 
 _HEAD = """\
 # Speed beside PyTorch and plain exports
@@ -62,6 +62,9 @@ def _measures(report: Mapping[str, Any]) -> str:
         ]
         told = [amount(ours[p], unit) for p in ("p50", "p95")]
         rows.append([title(name, report), *told, *cells])
+    if peers:
+        same = (sameness(report, peer).replace("-", "–") for peer in peers)
+        rows.append(["mask IoU with edgesam's, of one box", "", "", *same])
     return "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 

@@ -11,7 +11,7 @@ from edgesam_bench.speed.axis import Axis
 from edgesam_bench.speed.canvas import CARD, FAINT, HAIR, INK, PAPER, SOFT, Canvas, text_width, tint
 from edgesam_bench.speed.contender import EDGESAM
 from edgesam_bench.speed.measures import STAGES
-from edgesam_bench.speed.table import amount
+from edgesam_bench.speed.table import amount, sameness
 
 _WIDTH, _HEIGHT = 1320.0, 560.0
 _EDGE, _GAP, _TOP, _BOTTOM = 28.0, 18.0, 86.0, 26.0
@@ -125,7 +125,12 @@ def _seconds(value: float) -> str:
 def _clicks(canvas: Canvas, report: Mapping[str, Any], x0: float, x1: float) -> None:
     """Every click a dot, row by row; the bar is p50 to p95."""
     samples = report["click_samples"]
-    _head(canvas, x0, "Every click", "box to full-size mask; line at p50, bar to p95; log scale")
+    _head(
+        canvas,
+        x0,
+        "Every click",
+        "box to mask; line at p50, bar to p95; IoU with edgesam's mask; log scale",
+    )
     values = [value for one in samples.values() for value in one]
     axis = Axis.around(values, x0 + 6, x1 - 6, least=3)
     top, bottom = _TOP + 76, _HEIGHT - _BOTTOM - 44
@@ -137,6 +142,8 @@ def _clicks(canvas: Canvas, report: Mapping[str, Any], x0: float, x1: float) -> 
         half = min(110.0, max(10.0, pitch / 2 - 26))
         middle = top + pitch * row + half + 46
         told = f"p50 {amount(figures['p50'], 's')}   p95 {amount(figures['p95'], 's')}"
+        if who != EDGESAM:
+            told += f"   IoU {sameness(report, who)}"
         canvas.box(
             x0, middle - half - 34, x1, middle - half - 15, CARD
         )  # no line runs through words

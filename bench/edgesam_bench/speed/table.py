@@ -30,7 +30,7 @@ def amount(value: float, unit: str) -> str:
 
 
 def _three(value: float) -> str:
-    return f"{value:.0f}" if value >= 100 else f"{value:.1f}" if value >= 10 else f"{value:.2f}"
+    return f"{value:.0f}" if value >= 99.95 else f"{value:.1f}" if value >= 9.995 else f"{value:.2f}"
 
 
 def _head(report: Mapping[str, Any]) -> str:
@@ -89,7 +89,14 @@ def _beside(report: Mapping[str, Any]) -> str:
             cells.append(f"{p50}  {ratio['median']:.2f} ({ratio['min']:.2f}-{ratio['max']:.2f})")
         if set(cells) != {"-"}:
             rows.append((title(name, report), *cells))
+    rows.append(("mask IoU with edgesam's", *(sameness(report, peer) for peer in peers)))
     return _table(rows)
+
+
+def sameness(report: Mapping[str, Any], peer: str) -> str:
+    """How far a peer's mask is edgesam's: what is fast may have become another mask."""
+    agreement = report["peers"][peer]["agreement"]
+    return "-" if agreement is None else f"{agreement:.4f}"
 
 
 def _stages(report: Mapping[str, Any]) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import statistics
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -138,14 +138,17 @@ def winner(results: Sequence[Result]) -> Result:
     return reference if reference.cost <= _TIE * best.cost else best
 
 
-def told(results: Sequence[Result]) -> list[dict[str, Any]]:
-    """The results for JSON, with ratios to the fastest."""
+def told(
+    results: Sequence[Result], mask_iou: Mapping[str, Mapping[str, Any] | None]
+) -> list[dict[str, Any]]:
+    """The results for JSON, with ratios to the fastest, and what passports say of the variants."""
     best = results[0].cost
     return [
         {
             "engine": one.choice.engine,
             "variant": one.choice.variant,
             "threads": one.choice.threads,
+            "mask_iou": mask_iou[one.choice.variant],
             "failed": one.failed,
             "encode": None if one.failed else one.encode,
             "click": None if one.failed else one.click,

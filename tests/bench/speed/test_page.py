@@ -16,6 +16,8 @@ Make = Callable[..., dict[str, Any]]
 
 def test_a_section(make_report: Make) -> None:
     report = make_report(peers=("torch", "onnxruntime-plain"))
+    for peer in report["peers"].values():
+        peer["agreement"] = 0.93
     report["peers"]["samexporter"] = {"reason": "not installed", "about": {}, "agreement": None}
     report["doubts"] = ["the machine was busy"]
     text = page.markdown([report])
@@ -27,6 +29,7 @@ def test_a_section(make_report: Make) -> None:
     side, click = report["stages"]["image_side"], report["measures"]["click"]["of"]
     ratio = (side["p50"] + click["edgesam"]["p50"]) / click["torch"]["p50"]
     assert f"{ratio:.2f} of torch's" in text
+    assert "| mask IoU with edgesam's, of one box |  |  | 0.9300 | 0.9300 |" in text
     assert "samexporter: not installed." in text
     assert "Note: the machine was busy." in text
 

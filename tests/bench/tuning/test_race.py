@@ -11,6 +11,8 @@ from edgesam_bench.tuning.race import CLICKS, Result, race, told, winner
 FAST, SLOW, BROKEN = (Choice(name, "fp32", 2) for name in ("fast", "slow", "broken"))
 SECONDS = {FAST: (1.0, 0.05), SLOW: (0.9, 0.07)}  # a slower encoder may still win by its clicks
 
+IOU = {"n": 4, "mean": 0.99, "p5": 0.98, "worst": 0.9}
+
 
 class Asker:
     def __init__(self) -> None:
@@ -58,13 +60,14 @@ def test_a_variant_must_be_faster_than_noise() -> None:
 
 
 def test_what_json_says() -> None:
-    rows = told(race([FAST, BROKEN, SLOW], 1, Asker()))
+    rows = told(race([FAST, BROKEN, SLOW], 1, Asker()), {"fp32": IOU})
     assert [row["ratio"] for row in rows] == [1.0, 1.6 / 1.5, None]
     assert rows[-1]["encode"] is None
     assert rows[0] == {
         "engine": "fast",
         "variant": "fp32",
         "threads": 2,
+        "mask_iou": IOU,
         "failed": None,
         "encode": 1.0,
         "click": 0.05,
