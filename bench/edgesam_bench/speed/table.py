@@ -30,7 +30,8 @@ def amount(value: float, unit: str) -> str:
 
 
 def _three(value: float) -> str:
-    return f"{value:.0f}" if value >= 99.95 else f"{value:.1f}" if value >= 9.995 else f"{value:.2f}"
+    digits = 0 if value >= 99.95 else 1 if value >= 9.995 else 2
+    return f"{value:.{digits}f}"
 
 
 def _head(report: Mapping[str, Any]) -> str:
