@@ -80,6 +80,14 @@ class Session:
         """
         self._prefetch.look(index)
 
+    def rest(self, seconds: float = 0.5) -> None:
+        """A click is near, as when the mouse button goes down; returns at once.
+
+        What is being encoded for later ends, and nothing is begun for so long: an engine ends some
+        milliseconds after it was told to, by a large model far more, and a click would wait for it.
+        """
+        self._prefetch.rest(seconds)
+
     def ready(self, index: int) -> bool:
         """Whether a click on that picture costs a click only."""
         return self._prefetch.ready(index)
