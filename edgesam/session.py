@@ -84,7 +84,10 @@ class Session:
         """A click is near, as when the mouse button goes down; returns at once.
 
         What is being encoded for later ends, and nothing is begun for so long: an engine ends some
-        milliseconds after it was told to, by a large model far more, and a click would wait for it.
+        milliseconds after it was told to, later in a large model, and a click would wait for it.
+
+        Raises:
+            ValueError: the session is closed.
         """
         self._prefetch.rest(seconds)
 
