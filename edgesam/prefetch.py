@@ -15,6 +15,7 @@ from typing import Generic, TypeVar
 from edgesam.cancel import Cancel, Cancelled
 
 _LOOK_UP = 0.5  # seconds; see edgesam.pipeline
+_MOMENT = 0.05  # seconds; what ends later than that shares the cores with whoever asks
 
 T = TypeVar("T")
 
@@ -49,6 +50,7 @@ class Prefetch(Generic[T]):
         self._view: int | None = None
         self._forwards = True
         self._until = 0.0
+        self._rested = 0.0
         self._askers = 0
         self._work: tuple[int, Cancel] | None = None
         self._stopped = False
@@ -67,6 +69,15 @@ class Prefetch(Generic[T]):
             if self._work is not None and self._next_missing() != self._work[0]:
                 self._work[1].tell()
             self._start()
+            self._change.notify_all()
+
+    def rest(self, seconds: float) -> None:
+        """Make nothing for later for so long; what is in view is made all the same."""
+        self._check_open()
+        with self._change:
+            self._rested = time.monotonic() + seconds
+            if self._work is not None and self._work[0] != self._view:
+                self._work[1].tell()
             self._change.notify_all()
 
     def ready(self, index: int) -> bool:
@@ -110,6 +121,8 @@ class Prefetch(Generic[T]):
             if self._work is not None:
                 self._work[1].tell()
             if index in self._kept:
+                # An engine ends after a while and has all cores meanwhile: beside it one is slower.
+                self._change.wait_for(lambda: self._work is None, _MOMENT)
                 return self._kept[index]
         made = self._make(index, Cancel())  # by whoever asks, so that errors are theirs
         with self._change:
@@ -129,7 +142,8 @@ class Prefetch(Generic[T]):
         """Make one; False at the end."""
         with self._change:
             while (index := self._wanted()) is None and not self._stopped:
-                self._change.wait(_LOOK_UP)
+                rest = self._rested - time.monotonic()
+                self._change.wait(min(rest, _LOOK_UP) if rest > 0 else _LOOK_UP)
                 if not threading.main_thread().is_alive():
                     self._stopped = True
             if self._stopped or index is None:
@@ -165,7 +179,7 @@ class Prefetch(Generic[T]):
     def _wanted(self) -> int | None:
         """What to make next, or None while somebody asks or all is done."""
         index = None if self._askers else self._next_missing()
-        if index != self._view and time.monotonic() > self._until:
+        if index != self._view and not self._rested <= time.monotonic() <= self._until:
             return None
         return index
 
@@ -201,9 +215,12 @@ class Prefetch(Generic[T]):
             farthest = max((i for i in self._kept if i != self._view), key=lambda i: rank(near, i))
             size -= self._size(self._kept.pop(farthest))
 
-    def _check(self, index: int) -> None:
+    def _check_open(self) -> None:
         if self._stopped:
             raise ValueError("this session is closed")
+
+    def _check(self, index: int) -> None:
+        self._check_open()
         if not 0 <= index < self._count:
             raise IndexError(f"there is no picture {index}: there are {self._count}, from 0")
 

@@ -80,6 +80,17 @@ class Session:
         """
         self._prefetch.look(index)
 
+    def rest(self, seconds: float = 0.5) -> None:
+        """A click is near, as when the mouse button goes down; returns at once.
+
+        What is being encoded for later ends, and nothing is begun for so long: an engine ends some
+        milliseconds after it was told to, later in a large model, and a click would wait for it.
+
+        Raises:
+            ValueError: the session is closed.
+        """
+        self._prefetch.rest(seconds)
+
     def ready(self, index: int) -> bool:
         """Whether a click on that picture costs a click only."""
         return self._prefetch.ready(index)

@@ -194,6 +194,36 @@ def test_lossless_codecs_give_the_same_values(name: str) -> None:
     assert np.array_equal(read(bundled(name)).pixels, read(bundled("MR_small.dcm")).pixels)
 
 
+@needs_codecs
+@pytest.mark.parametrize(
+    "name",
+    [
+        "693_J2KI.dcm",  # lossy, signed, 14 bits of 16
+        "J2K_pixelrep_mismatch.dcm",  # signed, 13 bits
+        "JPEG2000.dcm",  # lossy, signed
+        "MR_small_jp2klossless.dcm",
+        "SC_rgb_gdcm_KY.dcm",
+        "examples_jpeg2k.dcm",  # colours
+    ],
+)
+def test_jpeg_2000_is_the_same_without_the_extra(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """pydicom takes Pillow where there is no gdcm."""
+    with_gdcm = read(bundled(name)).pixels
+    without_gdcm(monkeypatch)
+    found = read(bundled(name)).pixels
+    assert found.dtype == with_gdcm.dtype
+    assert np.array_equal(found, with_gdcm)
+
+
+@needs_codecs
+def test_jpeg_2000_that_only_gdcm_reads_names_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    without_gdcm(monkeypatch)
+    with pytest.raises(ImageError, match=r"edgesam\[codecs\]"):
+        read(bundled("GDCMJ2K_TextGBR.dcm"))
+
+
 def test_one_bit_pixels_become_black_and_white(tmp_path: Path) -> None:
     path = save(
         tmp_path / "a",
@@ -506,6 +536,15 @@ def unavailable(monkeypatch: pytest.MonkeyPatch, syntax: str, packages: tuple[st
     monkeypatch.setattr(decoder, "_unavailable", {name: (f"{name}>=1",) for name in packages})
 
 
+def without_gdcm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As pydicom is where gdcm is not installed; what else decodes JPEG 2000 stays."""
+    for syntax in (pydicom.uid.JPEG2000Lossless, pydicom.uid.JPEG2000):
+        decoder = get_decoder(syntax)
+        others = {name: way for name, way in decoder._available.items() if name != "gdcm"}
+        monkeypatch.setattr(decoder, "_available", others)
+        monkeypatch.setitem(decoder._unavailable, "gdcm", ("gdcm>=3.0.10",))
+
+
 def test_a_missing_decoder_names_the_syntax_and_the_extra(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -748,6 +787,20 @@ class TestShared:
             for name in ("mlut_18.dcm", "vlut_04.dcm")
         ]
         assert np.abs(levels[0] - levels[1]).max() <= 1
+
+    @needs_codecs
+    @pytest.mark.parametrize("name", ["693_J2KR.dcm", "MR2_J2KR.dcm", "../ct_series"])
+    def test_jpeg_2000_is_the_same_without_the_extra(
+        self, name: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        path = SHARED / "assorted" / name
+        paths = sorted(path.iterdir())[::7] if path.is_dir() else [path]
+        with_gdcm = [read(path).pixels for path in paths]
+        without_gdcm(monkeypatch)
+        for path, want in zip(paths, with_gdcm, strict=True):
+            found = read(path).pixels
+            assert found.dtype == want.dtype
+            assert np.array_equal(found, want)
 
     @needs_codecs
     def test_ct_series_is_in_hounsfield_units(self) -> None:

@@ -166,6 +166,81 @@ def test_who_asks_for_another_one_makes_it(prefetch: Prefetch[int], shop: Worksh
     assert prefetch.ready(17)
 
 
+class Late:
+    """Makes all but one number at once; that one ends when it is let, however early it was told."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+        self.begun = threading.Event()
+        self.told = threading.Event()
+        self.let = threading.Event()
+        self.ended = False
+
+    def make(self, index: int, cancel: Cancel) -> int:
+        if index == self.number:
+            with cancel.by(self.told.set):
+                self.begun.set()
+                assert self.let.wait(PATIENCE)
+            self.ended = True
+            cancel.check()
+        return index
+
+
+@pytest.mark.parametrize("waits", [True, False])
+def test_who_asks_waits_for_the_end_of_what_was_told_but_not_for_long(
+    waits: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgesam.prefetch._MOMENT", PATIENCE if waits else 0.01)
+    late = Late(3)
+    prefetch = Prefetch(late.make, lambda _: 10, count=20, memory=50, seconds=PATIENCE)
+    prefetch.look(2)
+    assert late.begun.wait(PATIENCE)
+
+    def let() -> None:
+        assert late.told.wait(PATIENCE)
+        time.sleep(0.02)  # time for a mistake
+        late.let.set()
+
+    letter = threading.Thread(target=let)
+    if waits:
+        letter.start()
+    with prefetch.taken(2) as found:
+        assert (found, late.ended) == (2, waits)
+    if not waits:
+        letter.start()
+    letter.join()
+    prefetch.stop()
+    prefetch.join()
+
+
+def test_at_rest_nothing_is_made_for_later(prefetch: Prefetch[int], shop: Workshop) -> None:
+    shop.hold = {3}
+    prefetch.look(2)
+    shop.wait_for(lambda: shop.begun == [2, 3])
+    prefetch.rest(PATIENCE)
+    while prefetch._work is not None:
+        time.sleep(0.001)
+    shop.hold = set()
+    prefetch.look(1)
+    shop.wait_for(lambda: shop.made == [2, 1])  # what is in view is
+    time.sleep(0.02)
+    assert shop.begun == [2, 3, 1]
+    prefetch.rest(0)
+    settled(prefetch, shop, 3)
+    assert shop.made == [2, 1, 0]
+
+
+def test_what_is_in_view_is_made_at_rest(prefetch: Prefetch[int], shop: Workshop) -> None:
+    shop.hold = {2}
+    prefetch.look(2)
+    shop.wait_for(lambda: shop.begun == [2])
+    prefetch.rest(0.02)
+    shop.hold = set()
+    shop.notify()
+    settled(prefetch, shop, 5)  # and the others when it is over, with no look
+    assert shop.begun == shop.made
+
+
 def test_failures_are_those_of_who_asks(prefetch: Prefetch[int], shop: Workshop) -> None:
     shop.fail = {2: ValueError("the view"), 4: SystemExit()}
     prefetch.look(2)
@@ -231,13 +306,15 @@ def test_stopped_while_it_makes_something(shop: Workshop) -> None:
     assert not prefetch.ready(0)
     with pytest.raises(ValueError, match="closed"):
         prefetch.look(0)
+    with pytest.raises(ValueError, match="closed"):
+        prefetch.rest(1)
     with pytest.raises(ValueError, match="closed"), prefetch.taken(0):
         pass
 
 
 @settings(deadline=None, max_examples=40)
 @given(
-    st.lists(st.tuples(st.sampled_from(["look", "take"]), st.integers(0, 11)), max_size=12),
+    st.lists(st.tuples(st.sampled_from(["look", "take", "rest"]), st.integers(0, 11)), max_size=12),
     st.integers(0, 80),
     st.sets(st.integers(0, 11), max_size=3),
 )
@@ -259,6 +336,8 @@ def test_whatever_a_person_does(
     for action, index in actions:
         if action == "look":
             prefetch.look(index)
+        elif action == "rest":
+            prefetch.rest(index / 5000)
         elif index in broken:
             with pytest.raises(LookupError), prefetch.taken(index):
                 pass

@@ -128,6 +128,22 @@ def test_a_jump_ends_the_encoding_of_a_neighbour(sam: Sam, engine: Slow, volume:
         assert session.ready(8)
 
 
+def test_a_click_that_is_near_ends_the_encoding_of_a_neighbour(
+    sam: Sam, engine: Slow, volume: Volume
+) -> None:
+    with Session(sam, volume) as session:
+        session.segment(1, BOX)
+        engine.begun.clear()
+        engine.go.clear()
+        session.look(1)
+        assert engine.begun.wait(PATIENCE), "the neighbour is being encoded"
+        session.rest(PATIENCE)
+        wait_for(lambda: engine.told == 1)
+        engine.go.set()
+        session.segment(1, BOX)
+        assert engine.encoded == 1
+
+
 def test_closing_does_not_wait_for_the_engine(sam: Sam, engine: Slow, volume: Volume) -> None:
     engine.go.clear()
     with Session(sam, volume) as session:
