@@ -57,8 +57,8 @@ def play(scene: Scene) -> Played:
         "cores": os.cpu_count() or 1,
         "busy": {name: statistics.median(shares) for name, shares in busy.items()},
         "held": held,
-        **_where(scene, passes["loop"], played.samples["loop"]),
-        "speedup": _speedup(played),
+        **where(scene, passes["loop"], played.samples["loop"]),
+        "speedup": speedup(played),
     }
     return played
 
@@ -71,7 +71,7 @@ def _stream(scene: Scene, frames: Cine) -> Iterator[Embedding]:
     return edgesam.stream(scene.sam, frames)
 
 
-def _where(
+def where(
     scene: Scene, passes: list[tuple[float, float]], seconds: list[list[float]]
 ) -> dict[str, Any]:
     """``stages``: the loop's time of a picture; ``bound``: loop / encoding alone."""
@@ -85,7 +85,7 @@ def _where(
     return {"stages": stages, "bound": whole / (stages["encode"] + stages["side"])}
 
 
-def _speedup(played: Played) -> dict[str, float]:
+def speedup(played: Played) -> dict[str, float]:
     """Loop / stream, of the rounds."""
     ratios = [1 / one for (one,) in played.samples["ratio"]]
     return {"median": statistics.median(ratios), "min": min(ratios), "max": max(ratios)}

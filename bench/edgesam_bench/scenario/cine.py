@@ -59,7 +59,7 @@ async def _live(
     """How many frames were segmented, and how many dropped."""
     arrivals: dict[int, float] = {}
     masks = 0
-    source = _paced(scene, images, frames, arrivals)
+    source = paced(scene, images, frames, arrivals)
     stream = edgesam.stream(scene.sam, source, when_full="drop-oldest")
     async with _heartbeat(scene, played, "heartbeat", number), stream:
         async for embedding in stream:
@@ -75,7 +75,7 @@ async def _live(
     return masks, stream.dropped
 
 
-def _paced(
+def paced(
     scene: Scene, images: list[Image], frames: int, arrivals: dict[int, float]
 ) -> Iterator[Image]:
     """A frame whenever it is due; one that comes late makes the next ones no later."""

@@ -137,7 +137,7 @@ def _colour(span: Mapping[str, Any]) -> str:
 def _looks(canvas: Canvas, marks: list[Mapping[str, Any]], ruler: Ruler, middle: float) -> None:
     """Which slice is in view: a dot where it changes, the number where there is room."""
     places = [ruler.at(mark["at"]) for mark in marks]
-    for mark, x, following in zip(marks, places, [*places[1:], ruler.end + 30], strict=True):
+    for mark, x, following in zip(marks, places, [*places, ruler.end + 30][1:], strict=True):
         words = str(mark["index"])
         canvas.disk(x, middle, 3.4, END if mark["kind"] == "jump" else INK)
         if x + 7 + text_width(words, 11) < following - 6:

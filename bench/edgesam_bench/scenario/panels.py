@@ -98,7 +98,10 @@ def _of_cine(report: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         ("heartbeat", "the event loop was late at most"),
         ("heartbeat_files", "the same while files are decoded"),
     ):
-        beat = measures[name]
+        beat = measures.get(name)
+        if beat is None:
+            found.append(("-", words, "no beat fell into this run"))
+            continue
         below = f"of {beat['n']} beats; p99 {amount(beat['p99'], 's')}"
         found.append((amount(beat["max"], "s"), words, below))
     return found

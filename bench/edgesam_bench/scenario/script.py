@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-LEAST = 12  # pictures that a series must have
+LEAST = 16  # pictures that a series must have
 
 _PACE = 0.2  # seconds from slice to slice while somebody scrolls
 
@@ -59,7 +59,7 @@ VIEWER: tuple[Action, ...] = (
     Action(0.4, "click"),
     Action(0.8, "scroll", by=1),
     Action(0.4, "click"),
-    Action(0.5, "jump-click", to=0.8),
+    Action(0.5, "jump-click", to=0.95),
     Action(1.2, "scroll", by=-1),
     Action(0.3, "click"),
     Action(0.8, "scroll", by=-1),

@@ -48,7 +48,7 @@ def play(scene: Scene) -> Played:
         scene.progress(f"round {number + 1} of {scene.rounds}: bare clicks")
         _bare(scene, far, prompts, played, number)
     del played.parts[1:]
-    _compare(played)
+    compare(played)
     clicks = [event for event in played.events if "kind" in event]
     played.facts = {
         "kept": KEPT,
@@ -82,7 +82,7 @@ def _act(
     with scene.recorder.click(step.index):
         session.segment(step.index, prompt)
     seconds = scene.timeline.now() - started
-    kind = _kind(step, ready, making)
+    kind = kind_of(step, ready, making)
     played.events.append(
         {
             "at": started,
@@ -98,7 +98,14 @@ def _act(
         played.add(measure, number, seconds)
 
 
-def _kind(step: Step, ready: bool, making: set[int]) -> str:
+def kind_of(step: Step, ready: bool, making: set[int]) -> str:
+    """What a click met.
+
+    Args:
+        step: the click.
+        ready: its slice's embedding was there.
+        making: slices that were being made for later.
+    """
     if ready:
         return "prefetched"
     if step.index in making:
@@ -129,7 +136,7 @@ def _timed(scene: Scene, played: Played, measure: str, number: int) -> Iterator[
     played.add(measure, number, scene.timeline.now() - started)
 
 
-def _compare(played: Played) -> None:
+def compare(played: Played) -> None:
     """Round by round, where a round has both."""
     for ratio, (ours, bare) in _RATIOS.items():
         pairs = zip(played.samples.get(ours, ()), played.samples[bare], strict=False)
