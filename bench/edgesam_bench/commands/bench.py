@@ -24,24 +24,11 @@ _MOST_ROUNDS = 1000
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What runs, beside whom, how long, and what must hold."""
+    _add_model(parser)
     parser.add_argument(
         "--scenario",
         choices=tuple(SCENARIOS),
         help="play a recorded scene instead: a person at a viewer, a live source, a long list",
-    )
-    parser.add_argument(
-        "--model",
-        default=DEFAULT_MODEL,
-        metavar="M|BUNDLE",
-        help=f"{', '.join(MODELS)}, or a bundle's folder (default: {DEFAULT_MODEL})",
-    )
-    parser.add_argument("--engine", default="auto", help="an engine's name, or auto (default)")
-    parser.add_argument(
-        "--device", default="auto", help="cpu, cuda, gpu (Intel's, openvino), or auto (default)"
-    )
-    parser.add_argument("--variant", default="auto", help="of the bundle, or auto (default)")
-    parser.add_argument(
-        "--threads", type=_threads, metavar="N", help="for edgesam and peers (default: their own)"
     )
     parser.add_argument(
         "--peers",
@@ -92,6 +79,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "is missed; may be repeated",
     )
     parser.set_defaults(usage=parser.error)
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--model",
+        default=DEFAULT_MODEL,
+        metavar="M|BUNDLE",
+        help=f"{', '.join(MODELS)}, or a bundle's folder (default: {DEFAULT_MODEL})",
+    )
+    parser.add_argument("--engine", default="auto", help="an engine's name, or auto (default)")
+    parser.add_argument(
+        "--device", default="auto", help="cpu, cuda, gpu (Intel's, openvino), or auto (default)"
+    )
+    parser.add_argument("--variant", default="auto", help="of the bundle, or auto (default)")
+    parser.add_argument(
+        "--threads", type=_threads, metavar="N", help="for edgesam and peers (default: their own)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:

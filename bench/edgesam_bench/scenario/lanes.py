@@ -91,7 +91,7 @@ def _part(
         _bar(canvas, span, ruler, middles, pitch)
     if "person" in middles:
         _looks(canvas, part["marks"], ruler, middles["person"])
-        _clicks(canvas, report["events"], part, ruler, middles["click"], pitch)
+        _clicks(canvas, report["events"], part, ruler, middles["click"])
     elif "arrival" in middles:
         taken = {span["index"] for span in part["spans"] if span["stage"] == "encode"}
         for mark in part["marks"]:
@@ -150,20 +150,20 @@ def _clicks(
     part: Mapping[str, Any],
     ruler: Ruler,
     middle: float,
-    pitch: float,
 ) -> None:
-    """What each click took, beside its bar."""
-    for event in events:
-        at = event["at"] - part["begun"]
-        if "seconds" in event and 0 <= at <= part["seconds"]:
-            end = ruler.at(at + event["seconds"])
-            seconds = event["seconds"]
-            told = f"{1000 * seconds:.0f} ms" if seconds < 1 else f"{seconds:.2f} s"
-            y = middle + min(4.0, pitch / 2)
-            if end + 5 + text_width(told, 10.5) > ruler.end + 8:
-                canvas.text(ruler.at(at) - 5, y, told, 10.5, SOFT, "right")
-            else:
-                canvas.text(end + 5, y, told, 10.5, SOFT)
+    """What each click took, on the side of its bar that has room."""
+    begun, ends = part["begun"], part["begun"] + part["seconds"]
+    clicks = [event for event in events if "seconds" in event and begun <= event["at"] <= ends]
+    starts = [ruler.at(click["at"] - begun) for click in clicks]
+    for click, start, following in zip(clicks, starts, [*starts, ruler.end + 8][1:], strict=True):
+        seconds = click["seconds"]
+        end = ruler.at(click["at"] - begun + seconds)
+        told = f"{1000 * seconds:.0f} ms" if seconds < 1 else f"{seconds:.2f} s"
+        fits = end + 5 + text_width(told, 10.5) < following - 2
+        if fits:
+            canvas.text(end + 5, middle + 4, told, 10.5, SOFT)
+        else:
+            canvas.text(start - 5, middle + 4, told, 10.5, SOFT, "right")
 
 
 def _legend(canvas: Canvas, scenario: str, x: float, y: float) -> None:

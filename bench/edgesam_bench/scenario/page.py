@@ -48,7 +48,7 @@ def _section(report: Mapping[str, Any]) -> str:
         f"rounds: {report['rounds']}; "
         f"[scenario-{name}.json](../bench/results/scenario-{name}.json).\n",
         "".join(f"| {' | '.join(row)} |\n" for row in table),
-        "".join(f"- {sentence}.\n" for sentence in sentences(report)),
+        "".join(f"- {told[0].upper()}{told[1:]}.\n" for told in sentences(report)),
         *(f"Note: {doubt}.\n" for doubt in report["doubts"]),
     ]
     return "\n".join(parts)

@@ -129,13 +129,11 @@ def latencies(
     canvas: Canvas, report: Mapping[str, Any], x0: float, top: float, x1: float, bottom: float
 ) -> None:
     """Every sample a dot, row by row, a line at p50; of heartbeats p50 to p99, and the latest."""
-    _head(
-        canvas,
-        x0,
-        top,
-        "Click to mask" if "click" in report["measures"] else "Latencies",
-        "every one a dot, line at p50; log scale",
-    )
+    if report["scenario"] == "viewer":
+        _head(canvas, x0, top, "Click to mask", "every one a dot, line at p50; log scale")
+    else:
+        below = "a dot each; of beats p50 to p99 and the latest; log scale"
+        _head(canvas, x0, top, "Latencies", below)
     measures = {n: report["measures"][n] for n in _LATENCIES if n in report["measures"]}
     ends = [max(_LEAST, measure[p]) for measure in measures.values() for p in ("min", "max")]
     left = x0 + 122

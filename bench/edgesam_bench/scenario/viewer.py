@@ -18,7 +18,7 @@ from edgesam_bench.scenario.script import VIEWER, Step, steps
 
 KEPT = 6  # embeddings that the viewer's memory holds: far slices must not be there by themselves
 
-_BARE_CLICKS = 4  # on each picture that is encoded bare
+_BARE_CLICKS = 3  # on each picture that is encoded bare
 _PAUSE = 0.25  # seconds before each of them: somebody looks at the last mask
 
 _RATIOS = {

@@ -46,7 +46,7 @@ def test_what_is_found(scene: Scene) -> None:
     by_kind = {kind: played.samples.get(kind, []) for kind in KINDS}
     assert sum(len(one) for rounds in by_kind.values() for one in rounds) == 2 * clicks
     assert [len(one) for one in played.samples["bare_encode"]] == [2, 2]
-    assert [len(one) for one in played.samples["bare_click"]] == [8, 8]
+    assert [len(one) for one in played.samples["bare_click"]] == [6, 6]
     assert played.facts["clicks"] == 2 * clicks
     share = sum(map(len, by_kind["prefetched"])) / (2 * clicks)
     assert played.facts["from_prefetch"] == pytest.approx(share)
