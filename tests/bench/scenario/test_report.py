@@ -51,11 +51,12 @@ def test_rounds_without_a_sample_do_not_count() -> None:
 
 
 def test_doubts() -> None:
-    played = Played({"click": [[1.0], [2.0], [3.0]], "bare_click": [[1.0], [1.01], [1.02]]})
+    played = Played({"jump": [[1.0], [2.0], [3.0]], "bare_click": [[1.0], [1.01], [1.02]]})
+    played.samples["click"] = [[1.0], [2.0], [3.0]]  # of all kinds: its spread says nothing
     head = {"scenario": "viewer", "busy": "others took 40%"}
     assert assembled(head, played, Timeline(), None, None)["doubts"] == [
         "the machine was busy: others took 40%",
-        "unsteady, spread of the rounds: click 50%",
+        "unsteady, spread of the rounds: jump 50%",
     ]
 
 
