@@ -13,6 +13,7 @@ from typing import Any
 import edgesam
 from edgesam import machine
 from edgesam.bundle import find_bundle
+from edgesam.loading import as_tuned
 from edgesam_bench.cost.peak import peak_mib
 from edgesam_bench.scenario import batch, cine, report, viewer
 from edgesam_bench.scenario.memory import Curve
@@ -72,10 +73,12 @@ def run(
     bundle = find_bundle(request.model)
     progress("opening the pictures")
     source = opened(request.image)
+    best = as_tuned(bundle, request.engine, request.variant, request.device)
+    threads = request.threads or (None if best is None else best.threads)
     options: dict[str, Any] = {
-        name: getattr(request, name) for name in ("engine", "device", "variant", "threads")
+        name: getattr(request, name) for name in ("engine", "device", "variant")
     }
-    with edgesam.load(bundle.path, **options) as sam:
+    with edgesam.load(bundle.path, **options, threads=threads) as sam:
         timeline = Timeline()
         recorder = Recorder(timeline)
         frames = recorded(source, recorder)
@@ -91,7 +94,7 @@ def run(
             "variant": sam.variant,
             "engine": sam.engine,
             "graphs": bundle.variants[sam.variant].graphs,
-            "threads": request.threads,
+            "threads": threads,
             "source": {
                 "name": source.name,
                 "pictures": len(source.readers),

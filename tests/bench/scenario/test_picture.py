@@ -56,6 +56,20 @@ def test_what_somebody_waits_for_has_a_colour(make_report: Make, scenario: str) 
     assert count(lane(pixels(report)), lanes.ASKED) == 0
 
 
+def test_looks_clicks_and_arrivals_are_drawn(make_report: Make) -> None:
+    for scenario, kind in (("viewer", "look"), ("viewer", "jump"), ("cine", "arrival")):
+        report = make_report(scenario)
+        without = lane(pixels(report))
+        report["timeline"][0]["marks"].append({"kind": kind, "index": 5, "at": 7.0})
+        changed = np.argwhere(np.any(lane(pixels(report)) != without, axis=-1))
+        assert len(changed) > 20
+        assert np.all(np.abs(changed[:, 1] - 2 * (124 + 0.7 * 1146)) < 50), "at its own time"
+    report = make_report("viewer")
+    told = lane(pixels(report))
+    report["events"][1]["seconds"] = 0.2
+    assert np.any(lane(pixels(report)) != told), "what a click took is written beside it"
+
+
 def test_bars_are_as_long_as_they_took(make_report: Make) -> None:
     report = make_report("batch")
     short = count(lane(pixels(report)), lanes.ASKED)
