@@ -7,6 +7,7 @@ from collections.abc import Callable
 from functools import partial
 from importlib.metadata import EntryPoint
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,8 @@ from PIL import Image
 import edgesam.engines
 from edgesam import commands
 from edgesam.bundle import Bundle
-from edgesam.engines.fake import FakeEngine
+from edgesam.engines.fake import FakeEngine, FakeSession
+from edgesam.tuned import Choice
 from edgesam_bench.scenario import run as scenario_run
 from edgesam_bench.scenario.measures import SCENARIOS
 
@@ -66,6 +68,25 @@ def test_a_whole_run(
     assert str(tmp_path) not in out.read_text("utf-8")
     with Image.open(picture) as drawn:
         assert drawn.size == (2640, 1400)
+
+
+def test_the_threads_that_tune_found_are_used_and_told(
+    main: Main, series: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    asked: list[int | None] = []
+
+    class Counted(FakeEngine):
+        def open(self, *graphs: Any, threads: int | None, **more: Any) -> FakeSession:
+            asked.append(threads)
+            return super().open(*graphs, threads=threads, **more)
+
+    monkeypatch.setattr(edgesam.engines, "ENGINES", {"fake": Counted()})
+    tuned = Choice("fake", "fp32", 3)
+    monkeypatch.setattr(scenario_run, "as_tuned", lambda *_: tuned)
+    words = ("--scenario", "batch", "--image", series, "--quick", "--json")
+    for more, threads in (((), 3), (("--threads", 2), 2)):
+        assert main(*words, *more) == 0
+        assert json.loads(capsys.readouterr().out)["threads"] == asked.pop() == threads
 
 
 def test_the_text_and_a_budget(main: Main, series: Path, capsys: Capture) -> None:
