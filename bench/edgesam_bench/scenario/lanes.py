@@ -151,19 +151,25 @@ def _clicks(
     ruler: Ruler,
     middle: float,
 ) -> None:
-    """What each click took, on the side of its bar that has room."""
+    """What each click took, where there is room: behind its bar, before it, else on it."""
     begun, ends = part["begun"], part["begun"] + part["seconds"]
     clicks = [event for event in events if "seconds" in event and begun <= event["at"] <= ends]
     starts = [ruler.at(click["at"] - begun) for click in clicks]
+    free = ruler.start
     for click, start, following in zip(clicks, starts, [*starts, ruler.end + 8][1:], strict=True):
         seconds = click["seconds"]
         end = ruler.at(click["at"] - begun + seconds)
         told = f"{1000 * seconds:.0f} ms" if seconds < 1 else f"{seconds:.2f} s"
-        fits = end + 5 + text_width(told, 10.5) < following - 2
-        if fits:
+        width = text_width(told, 10.5)
+        if end + 5 + width < following - 2:
             canvas.text(end + 5, middle + 4, told, 10.5, SOFT)
-        else:
+            free = end + 5 + width
+            continue
+        if start - 5 - width > free:
             canvas.text(start - 5, middle + 4, told, 10.5, SOFT, "right")
+        elif end - start > width + 8:
+            canvas.text((start + end) / 2, middle + 4, told, 10.5, "#ffffff", "middle")
+        free = end
 
 
 def _legend(canvas: Canvas, scenario: str, x: float, y: float) -> None:
