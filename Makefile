@@ -14,13 +14,15 @@ REFERENCE := .cache/reference
 MODELS := lite-medsam mobile-sam
 VITS := sam-vit-b sam-vit-l sam-vit-h medsam
 PICTURES := ../shared/data/manifest.csv
+SERIES := ../shared/data/dicom/ct_series
+SCENARIOS := viewer cine batch
 ASKING := $(filter-out %/serve_official.py %/export_plain.py,$(wildcard bench/reference/*.py)) \
     $(addprefix bench/edgesam_bench/,cases.py objects.py pictures.py reference.py)
 ASKING_VITS := $(ASKING) \
     $(addprefix bench/edgesam_bench/,aspects.py random_golden.py random_weights.py vit_controls.py)
 
 .PHONY: demo test check parity parity-quick parity-vit parity-everything passports golden accuracy \
-    bench speed vit-cost clean
+    bench speed scenarios vit-cost clean
 .SECONDARY:
 
 demo: $(VENV)/.run
@@ -145,6 +147,16 @@ speed: $(VENV)/.test $(REFERENCE_VENV)/.reference
 	        --out bench/results/speed-$$model.json --picture docs/speed-$$model.png || exit; \
 	done
 	$(BIN)/python -m edgesam_bench.speed.page $(MODELS:%=bench/results/speed-%.json) --out docs/speed.md
+
+# Three recorded scenes on a series in JPEG 2000, a minute each.
+scenarios: $(VENV)/.run
+	@test -d $(SERIES) || { echo "the scenes need a DICOM series in $(SERIES), which is not there" >&2; exit 1; }
+	$(BIN)/edgesam pull lite-medsam
+	@for scenario in $(SCENARIOS); do \
+	    $(BIN)/edgesam bench --scenario $$scenario --model lite-medsam --image $(SERIES) \
+	        --out bench/results/scenario-$$scenario.json --picture docs/scenario-$$scenario.png || exit; \
+	done
+	$(BIN)/python -m edgesam_bench.scenario.page $(SCENARIOS:%=bench/results/scenario-%.json) --out docs/scenarios.md
 
 # Export, encode and click of SAM's ViTs beside official PyTorch: time and memory.
 vit-cost: $(VENV)/.run $(REFERENCE_VENV)/.reference

@@ -66,6 +66,14 @@ def test_the_page_of_speed() -> None:
         assert report["graphs"] == results(f"parity-{model}.json")["graphs"], "of other graphs"
 
 
+def test_the_page_of_scenarios() -> None:
+    from edgesam_bench.scenario.page import markdown
+
+    reports = [results(f"scenario-{name}.json") for name in ("viewer", "cine", "batch")]
+    assert (ROOT / "docs" / "scenarios.md").read_text("utf-8") == markdown(reports)
+    assert not any(report["quick"] or report["failures"] for report in reports)
+
+
 def test_the_automatic_masks() -> None:
     report = results("everything.json")
     found = report["all"]

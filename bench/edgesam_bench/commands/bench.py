@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import json
-import sys
 from pathlib import Path
 from typing import Any
 
 from edgesam.commands.progress import Progress
 from edgesam.models import DEFAULT_MODEL, MODELS, MOST_THREADS
-from edgesam_bench.speed.budget import FORM, Budget
+from edgesam_bench.commands import scenario
+from edgesam_bench.commands.outcome import budgets_of, handed_out, misses
+from edgesam_bench.scenario.measures import SCENARIOS
+from edgesam_bench.speed.budget import FORM
+from edgesam_bench.speed.measures import MEASURES
 from edgesam_bench.speed.peers import PEERS
 
 NAME = "bench"
@@ -22,19 +24,11 @@ _MOST_ROUNDS = 1000
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What runs, beside whom, how long, and what must hold."""
+    _add_model(parser)
     parser.add_argument(
-        "--model",
-        default=DEFAULT_MODEL,
-        metavar="M|BUNDLE",
-        help=f"{', '.join(MODELS)}, or a bundle's folder (default: {DEFAULT_MODEL})",
-    )
-    parser.add_argument("--engine", default="auto", help="an engine's name, or auto (default)")
-    parser.add_argument(
-        "--device", default="auto", help="cpu, cuda, gpu (Intel's, openvino), or auto (default)"
-    )
-    parser.add_argument("--variant", default="auto", help="of the bundle, or auto (default)")
-    parser.add_argument(
-        "--threads", type=_threads, metavar="N", help="for edgesam and peers (default: their own)"
+        "--scenario",
+        choices=tuple(SCENARIOS),
+        help="play a recorded scene instead: a person at a viewer, a live source, a long list",
     )
     parser.add_argument(
         "--peers",
@@ -55,9 +49,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FOLDER",
         help=f"keeps the plain exports that peers run (default: {_GRAPHS.as_posix()})",
     )
-    parser.add_argument("--rounds", type=_rounds, metavar="N", help="default: 7, or 3 with --quick")
+    parser.add_argument(
+        "--rounds",
+        type=_rounds,
+        metavar="N",
+        help="default: 7, or 3 with --quick; of a scenario 3, 1",
+    )
     parser.add_argument("--quick", action="store_true", help="a minute instead of several")
-    parser.add_argument("--image", type=Path, metavar="FILE", help="default: a drawn 512 x 512")
+    parser.add_argument(
+        "--image",
+        type=Path,
+        metavar="FILE",
+        help="default: a drawn 512 x 512; of a scenario a series, volume or cine, or 20 drawn ones",
+    )
     parser.add_argument("--out", type=Path, metavar="JSON", help="write the report")
     parser.add_argument("--picture", type=Path, metavar="PNG", help="draw the report")
     parser.add_argument(
@@ -68,13 +72,30 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--budget",
-        type=_budget,
         action="append",
         default=[],
         metavar="LIMIT",
-        help=f"{FORM} or memory.max=500MiB; exit code 3 if it is missed; may be repeated",
+        help=f"{FORM}, memory.max=500MiB, or of a scenario jump_ratio.p50=1.1x; exit code 3 if it "
+        "is missed; may be repeated",
     )
     parser.set_defaults(usage=parser.error)
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--model",
+        default=DEFAULT_MODEL,
+        metavar="M|BUNDLE",
+        help=f"{', '.join(MODELS)}, or a bundle's folder (default: {DEFAULT_MODEL})",
+    )
+    parser.add_argument("--engine", default="auto", help="an engine's name, or auto (default)")
+    parser.add_argument(
+        "--device", default="auto", help="cpu, cuda, gpu (Intel's, openvino), or auto (default)"
+    )
+    parser.add_argument("--variant", default="auto", help="of the bundle, or auto (default)")
+    parser.add_argument(
+        "--threads", type=_threads, metavar="N", help="for edgesam and peers (default: their own)"
+    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -83,13 +104,15 @@ def run(args: argparse.Namespace) -> int:
     Raises:
         EdgeSamError: edgesam cannot be measured, or a result cannot be written.
     """
-    from edgesam.commands import GATE
-    from edgesam_bench.results import write_results
-    from edgesam_bench.speed import baseline, table
+    from edgesam_bench.speed import baseline, picture, table
+    from edgesam_bench.speed.contender import EDGESAM
     from edgesam_bench.speed.run import Request
     from edgesam_bench.speed.run import run as measured
 
     _check_usage(args)
+    if args.scenario is not None:
+        return scenario.run(args)
+    budgets = budgets_of(args, MEASURES)
     base = _base(args)
     request = Request(
         model=args.model,
@@ -109,31 +132,13 @@ def run(args: argparse.Namespace) -> int:
     if base is not None:
         report["compared"] = {"base": args.compare.name, **baseline.compared(report, base)}
         report["failures"] += baseline.failures(report["compared"])
-    misses = (budget.miss(report["measures"]) for budget in args.budget)
-    report["failures"] += [miss for miss in misses if miss is not None]
-    if args.out is not None:
-        write_results(args.out, report)
-    if args.picture is not None:
-        _draw(args.picture, report)
-    print(json.dumps(report) if args.json else table.text(report))
-    for failure in report["failures"]:
-        print(f"edgesam: {failure}", file=sys.stderr)
-    return GATE if report["failures"] else 0
-
-
-def _draw(path: Path, report: dict[str, Any]) -> None:
-    import io
-
-    from edgesam.atomic import write_atomic
-    from edgesam_bench.speed.picture import drawn
-
-    png = io.BytesIO()
-    drawn(report).save(png, "PNG", optimize=True)
-    write_atomic(path, png.getvalue())
+    ours = {name: measure["of"][EDGESAM] for name, measure in report["measures"].items()}
+    report["failures"] += misses(ours, budgets)
+    return handed_out(args, report, table.text, picture.drawn)
 
 
 def _check_usage(args: argparse.Namespace) -> None:
-    """Ends with the usage before minutes are spent on what cannot be written."""
+    """Ends with the usage before minutes are spent on what cannot be written, or not be had."""
     for option, path in (("--out", args.out), ("--picture", args.picture)):
         if path is not None and not path.absolute().parent.is_dir():
             args.usage(f"{option}: there is no folder {path.absolute().parent}; create it first")
@@ -141,6 +146,15 @@ def _check_usage(args: argparse.Namespace) -> None:
             args.usage(f"{option}: {path} is a folder; give a file name")
     if args.picture is not None and args.picture.suffix.lower() != ".png":
         args.usage(f"--picture: {args.picture.name} does not end in .png")
+    if args.scenario is not None:
+        for option, given in (
+            ("--peers", bool(args.peers)),
+            ("--reference-python", args.reference_python is not None),
+            ("--plain-graphs", args.plain_graphs != _GRAPHS),
+            ("--compare", args.compare is not None),
+        ):
+            if given:
+                args.usage(f"{option} does not go with --scenario, which plays edgesam alone")
 
 
 def _base(args: argparse.Namespace) -> dict[str, Any] | None:
@@ -173,13 +187,6 @@ def _peers(text: str) -> tuple[str, ...]:
     if len(set(names)) < len(names):
         raise argparse.ArgumentTypeError(f"{text!r} names a peer twice")
     return names
-
-
-def _budget(text: str) -> Budget:
-    try:
-        return Budget.parse(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _threads(text: str) -> int:

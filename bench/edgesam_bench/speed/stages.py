@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,6 +35,13 @@ _WATCHED: tuple[tuple[Any, str, str], ...] = (
 T = TypeVar("T")
 
 
+class Watcher(Protocol):
+    """Whom a watched session tells of its calls."""
+
+    def call(self, stage: str, function: Callable[..., T], *args: Any) -> T:
+        """Make the call, and return what it returns."""
+
+
 class Times:
     """Seconds of each stage, one value per call, in order."""
 
@@ -52,23 +59,23 @@ class Times:
 class WatchedSession:
     """A session's three graphs, each a stage."""
 
-    def __init__(self, session: Session, times: Times) -> None:
+    def __init__(self, session: Session, watcher: Watcher) -> None:
         self.description = session.description
         self._session = session
-        self._times = times
+        self._watcher = watcher
 
     def encode(
         self, image: NDArray[np.float32], cancel: Cancel | None = None
     ) -> NDArray[np.float32]:
-        return self._times.call("encode", self._session.encode, image, cancel)
+        return self._watcher.call("encode", self._session.encode, image, cancel)
 
     def image_side(self, embedding: NDArray[np.float32], masks: MaskPrompts) -> ImageSide:
-        return self._times.call("image_side", self._session.image_side, embedding, masks)
+        return self._watcher.call("image_side", self._session.image_side, embedding, masks)
 
     def decode(
         self, side: ImageSide, prompts: Prompts, tokens: Sequence[int]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        return self._times.call("decode", self._session.decode, side, prompts, tokens)
+        return self._watcher.call("decode", self._session.decode, side, prompts, tokens)
 
     def close(self) -> None:
         self._session.close()

@@ -66,7 +66,7 @@ def _own(report: Mapping[str, Any]) -> str:
         spread = "-" if found["spread"] is None else f"{found['spread']:.0%}"
         rows.append((title(name, report), str(found["n"]), *figures, spread))
     missing = (f"{MEASURES[name].title}: {why}" for name, why in report["not_measured"].items())
-    return "\n".join([_table(rows), *missing])
+    return "\n".join([aligned(rows), *missing])
 
 
 def title(name: str, report: Mapping[str, Any]) -> str:
@@ -91,7 +91,7 @@ def _beside(report: Mapping[str, Any]) -> str:
         if set(cells) != {"-"}:
             rows.append((title(name, report), *cells))
     rows.append(("mask IoU with edgesam's", *(sameness(report, peer) for peer in peers)))
-    return _table(rows)
+    return aligned(rows)
 
 
 def sameness(report: Mapping[str, Any], peer: str) -> str:
@@ -144,11 +144,12 @@ def _comparison(comparison: Mapping[str, Any]) -> str:
     for name, found in comparison["measures"].items():
         noise = "-" if found["noise"] is None else f"{found['noise']:.2f}"
         rows.append((MEASURES[name].title, f"{found['ratio']:.2f}", noise, found["verdict"]))
-    lines = [_table(rows), f"the machine's peak: {comparison['peak']:.2f} of the earlier one"]
+    lines = [aligned(rows), f"the machine's peak: {comparison['peak']:.2f} of the earlier one"]
     return "\n".join([*lines, *(f"differs: {what}" for what in comparison["differences"])])
 
 
-def _table(rows: Sequence[Sequence[str]]) -> str:
+def aligned(rows: Sequence[Sequence[str]]) -> str:
+    """Columns of one width each, the first one to the left."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = []
     for row in rows:

@@ -8,6 +8,11 @@ from typing import Any
 import pytest
 
 from edgesam_bench.speed.budget import Budget
+from edgesam_bench.speed.measures import Measure
+
+
+def of_ours(report: dict[str, Any]) -> dict[str, Any]:
+    return {name: measure["of"]["edgesam"] for name, measure in report["measures"].items()}
 
 
 @pytest.mark.parametrize(
@@ -22,7 +27,8 @@ from edgesam_bench.speed.budget import Budget
     ],
 )
 def test_the_forms(text: str, measure: str, statistic: str, limit: float) -> None:
-    assert Budget.parse(text) == Budget(measure, statistic, pytest.approx(limit))
+    unit = "MiB" if measure == "memory" else "s"
+    assert Budget.parse(text) == Budget(measure, statistic, pytest.approx(limit), unit)
 
 
 @pytest.mark.parametrize(
@@ -30,13 +36,14 @@ def test_the_forms(text: str, measure: str, statistic: str, limit: float) -> Non
     [
         ("", "is not"),
         ("click.p95", "is not"),
-        ("click.p95=50", "units: ms, s, MiB"),
+        ("click.p95=50", "units: ms, s, MiB, x"),
         ("click.p95=-50ms", "is not"),
         ("click.p95=50 ms", "is not"),
         ("klick.p95=50ms", "no measure is called 'klick'"),
         ("click.p90=50ms", "'p90' is none of p50, p95"),
         ("memory.max=50ms", "memory is told in MiB, not in ms"),
         ("click.p95=50MiB", "click is told in ms or s, not in MiB"),
+        ("click.p95=1.5x", "click is told in ms or s, not in x"),
         ("click.p95=0ms", "more than nothing"),
         (f"click.p95={'9' * 400}ms", "more than nothing"),
     ],
@@ -48,7 +55,7 @@ def test_what_cannot_be_meant_is_refused_in_one_line(text: str, said: str) -> No
 
 
 def test_kept_and_missed(make_report: Callable[..., dict[str, Any]]) -> None:
-    measures = make_report()["measures"]
+    measures = of_ours(make_report())
     assert Budget.parse("p95=50ms").miss(measures) is None
     missed = Budget.parse("click.p95=20ms").miss(measures)
     assert missed == "click.p95 is 46.69 ms (n=6), its budget is 20 ms"
@@ -58,14 +65,22 @@ def test_kept_and_missed(make_report: Callable[..., dict[str, Any]]) -> None:
 
 
 def test_the_limit_itself_is_kept(make_report: Callable[..., dict[str, Any]]) -> None:
-    measures = make_report()["measures"]
-    exact = Budget("click", "max", measures["click"]["of"]["edgesam"]["max"])
+    measures = of_ours(make_report())
+    exact = Budget("click", "max", measures["click"]["max"])
     assert exact.miss(measures) is None
 
 
 def test_what_was_not_measured_is_missed(make_report: Callable[..., dict[str, Any]]) -> None:
-    measures = make_report()["measures"]
+    measures = of_ours(make_report())
     del measures["everything"]
     assert Budget.parse("everything.p50=9s").miss(measures) == (
         "everything.p50 was not measured, its budget is 9000 ms"
+    )
+
+
+def test_a_ratio_of_other_measures() -> None:
+    budget = Budget.parse("jump_ratio.p50=1.1x", {"jump_ratio": Measure("jump_ratio", "", "x")})
+    assert budget.miss({"jump_ratio": {"p50": 1.1, "n": 3}}) is None
+    assert budget.miss({"jump_ratio": {"p50": 1.25, "n": 3}}) == (
+        "jump_ratio.p50 is 1.25 x (n=3), its budget is 1.1 x"
     )
