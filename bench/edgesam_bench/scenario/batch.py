@@ -6,7 +6,6 @@ with it what the best overlap could bring: only what is not encoding can be hidd
 
 from __future__ import annotations
 
-import os
 import statistics
 import time
 from collections.abc import Callable, Iterator
@@ -14,6 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 import edgesam
+from edgesam import machine
 from edgesam.cine import Cine
 from edgesam.embedding import Embedding
 from edgesam_bench.scenario.memory import resident_mib

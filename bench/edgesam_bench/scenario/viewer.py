@@ -19,6 +19,7 @@ from edgesam_bench.scenario.script import VIEWER, Step, steps
 KEPT = 6  # embeddings that the viewer's memory holds: far slices must not be there by themselves
 
 _BARE_CLICKS = 3  # on each picture that is encoded bare
+_BUTTON = 0.08  # seconds from a mouse button's way down, which a viewer is told of, to its way up
 _PAUSE = 0.25  # seconds before each of them: somebody looks at the last mask
 
 _RATIOS = {
@@ -74,7 +75,11 @@ def _act(
         played.events.append({"at": at, "round": number, "action": "look", "index": step.index})
         return
     prompt = next(prompts)
-    making, ready = scene.timeline.under_way(), session.ready(step.index)
+    making = scene.timeline.under_way()
+    if step.kind == "click":
+        session.rest()
+        scene.sleep(_BUTTON)
+    ready = session.ready(step.index)
     started = scene.timeline.now()
     if step.kind == "jump":
         scene.timeline.mark("jump", step.index)

@@ -12,8 +12,8 @@ from edgesam_bench.scenario.script import VIEWER, Step, steps
 
 
 def test_every_action_is_played_in_order(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    done: list[tuple[str, int]] = []
-    look, segment = Session.look, Session.segment
+    done: list[tuple[str, int | None]] = []
+    look, segment, rest = Session.look, Session.segment, Session.rest
 
     def looked(self: Session, index: int) -> None:
         done.append(("look", index))
@@ -23,15 +23,23 @@ def test_every_action_is_played_in_order(scene: Scene, monkeypatch: pytest.Monke
         done.append(("click", index))
         return segment(self, index, *more)  # type: ignore[call-overload]
 
+    def pressed(self: Session) -> None:
+        done.append(("press", None))
+        rest(self)
+
+    monkeypatch.setattr(Session, "rest", pressed)
     monkeypatch.setattr(Session, "look", looked)
     monkeypatch.setattr(Session, "segment", clicked)
     played = viewer.play(scene)
     script = steps(VIEWER, len(scene.frames))
-    once = [
-        (one, step.index)
-        for step in script
-        for one in (("look", "click") if step.kind == "jump" else (step.kind,))
-    ]
+    once: list[tuple[str, int | None]] = []
+    for step in script:
+        if step.kind == "click":  # a button that goes down says that a click is near
+            once.append(("press", None))
+        once += [
+            (one, step.index)
+            for one in (("look", "click") if step.kind == "jump" else (step.kind,))
+        ]
     assert done == 2 * once
     assert [(e["action"], e["index"]) for e in played.events] == 2 * [
         (step.kind, step.index) for step in script
