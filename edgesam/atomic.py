@@ -5,9 +5,16 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
+import time
 from pathlib import Path
 
 from edgesam.errors import EdgeSamError, ImageError
+
+UNFINISHED = re.compile(r"\.edgesam-\w+\.tmp")
+"""The name of a file that is being written, or that a killed process left."""
+ABANDONED = 600.0
+"""Seconds after which no process is still writing such a file."""
 
 
 def write_atomic(
@@ -42,6 +49,17 @@ def write_atomic(
     except OSError as failure:
         raise error(f"cannot write {target}: {_reason(failure, len(data))}") from failure
     _sync_folder(target.parent)
+
+
+def remove_abandoned(folder: Path) -> None:
+    """Remove what killed processes left in a folder; what may still be written stays."""
+    now = time.time()
+    with contextlib.suppress(OSError), os.scandir(folder) as items:
+        for item in items:
+            if UNFINISHED.fullmatch(item.name):
+                with contextlib.suppress(OSError):  # finished meanwhile, or not ours to remove
+                    if now - item.stat().st_mtime > ABANDONED:
+                        os.unlink(item.path)  # noqa: PTH108
 
 
 def _reason(failure: OSError, size: int) -> str:

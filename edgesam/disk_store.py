@@ -14,14 +14,12 @@ import re
 import time
 from pathlib import Path
 
-from edgesam.atomic import write_atomic
+from edgesam.atomic import ABANDONED, UNFINISHED, write_atomic
 from edgesam.errors import EdgeSamError
 
 _log = logging.getLogger("edgesam")
 
 _ENTRY = re.compile(r"[0-9a-f]{64}\.entry")
-_UNFINISHED = re.compile(r"\.edgesam-\w+\.tmp")
-_ABANDONED = 600.0  # seconds after which no process is still writing a file
 _DIGEST = hashlib.sha256().digest_size
 
 
@@ -106,13 +104,13 @@ class DiskStore:
         found = []
         with os.scandir(self.folder) as folder:
             for item in folder:
-                unfinished = _UNFINISHED.fullmatch(item.name)
+                unfinished = UNFINISHED.fullmatch(item.name)
                 if unfinished or _ENTRY.fullmatch(item.name):
                     with contextlib.suppress(FileNotFoundError):  # removed by another process
                         stat = item.stat()
                         if not unfinished:
                             found.append((Path(item.path), stat))
-                        elif now - stat.st_mtime > _ABANDONED:
+                        elif now - stat.st_mtime > ABANDONED:
                             self._remove(Path(item.path))
         return found
 

@@ -134,8 +134,17 @@ def placed(source: Source, picture: NDArray[Any], place: Place | None) -> NDArra
     """
     # Pages of zeros that nobody writes to take no memory: a large study costs one slice here.
     array = np.zeros(grid(source), _smallest(picture))
-    _view(array, source, picture.shape, place)[...] = picture
+    put(array, source, picture, place)
     return array
+
+
+def put(array: NDArray[Any], source: Source, picture: NDArray[Any], place: Place | None) -> None:
+    """Write booleans or labels (H, W) of one slice or frame into an array of the source's size.
+
+    Raises:
+        VolumeError: the place is not one in the source, or the sizes differ.
+    """
+    _view(array, source, picture.shape, place)[...] = picture
 
 
 def grid(source: Source) -> tuple[int, ...]:

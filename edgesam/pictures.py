@@ -49,7 +49,7 @@ def pictures(source: Source, every: int = 1) -> Iterator[tuple[int, Callable[[],
         ImageError: there is nothing to read. VolumeError: a folder's slices make no volume.
     """
     if isinstance(source, str | os.PathLike):
-        source = _opened(Path(source))
+        source = opened(Path(source))
     if isinstance(source, Volume):
         return _each(source.count(), every, source.slice)
     if isinstance(source, Cine):
@@ -78,15 +78,23 @@ def _read(item: Picture | str | os.PathLike[str]) -> Picture:
     return read(item) if isinstance(item, str | os.PathLike) else item
 
 
-def _opened(path: Path) -> Volume | Cine | Image | list[Path]:
-    """What is there; a folder without DICOM files of its own, but with others, as their paths."""
-    if path.is_dir():
+def opened(path: Path, *, series: int | str | None = None) -> Volume | Cine | Image | list[Path]:
+    """What is there; a folder without DICOM files of its own, but with others, as their paths.
+
+    Args:
+        path: of a file or a folder.
+        series: which one of several, as :func:`edgesam.read` takes it.
+
+    Raises:
+        ImageError: there is nothing to read. VolumeError: a folder's slices make no volume.
+    """
+    if path.is_dir() and series is None:
         files = sorted(
             (file for file in path.iterdir() if file.is_file() and file.name[0] != "."), key=_order
         )
         if files and not any(_is_dicom(file) for file in files):
             return files
-    return read(path)
+    return read(path, series=series)
 
 
 def _is_dicom(file: Path) -> bool:

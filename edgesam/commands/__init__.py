@@ -212,6 +212,20 @@ def _add(subparsers: argparse._SubParsersAction[argparse.ArgumentParser], comman
     parser.set_defaults(command=command)
 
 
+class _Once(logging.Filter):
+    """Lets no line through twice: what is odd about a cine is odd about each of its frames."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._seen: set[str] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        line = record.getMessage()
+        new = line not in self._seen
+        self._seen.add(line)
+        return new
+
+
 @contextlib.contextmanager
 def _logging(args: argparse.Namespace) -> Iterator[None]:
     """Sends the log to standard error meanwhile: warnings, or more with ``-v`` or EDGESAM_LOG."""
@@ -221,6 +235,8 @@ def _logging(args: argparse.Namespace) -> Iterator[None]:
     before = root.level
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter("edgesam: %(levelname)s: %(message)s"))
+    if not verbosity:
+        handler.addFilter(_Once())
     root.addHandler(handler)
     root.setLevel((logging.WARNING, logging.INFO, logging.DEBUG)[min(verbosity, 2)])
     try:

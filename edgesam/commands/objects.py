@@ -55,6 +55,11 @@ def from_answers(masks: list[Mask], mapping: str) -> Objects:
     return Objects(mapping, arrays, records, told, pixels)
 
 
+def without_pixels(record: dict[str, Any]) -> dict[str, Any]:
+    """An object's record where its pixels are in the mask's file."""
+    return {key: value for key, value in record.items() if key != "rle"}
+
+
 def _line(number: int, mask: Mask) -> str:
     if not mask.area:
         return f"object {number}: nothing was found here"

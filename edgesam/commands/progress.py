@@ -50,6 +50,15 @@ class Progress:
         if time.monotonic() - self._when >= pause:
             self._show(message)
 
+    def note(self, message: str) -> None:
+        """A line that stays; the step goes on after it."""
+        if self._silent:
+            return
+        if self._terminal:
+            self._end_line()
+        self._stream.write(f"{message}\n")
+        self._stream.flush()
+
     def __enter__(self) -> Progress:
         return self
 

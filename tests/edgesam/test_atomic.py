@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from edgesam.atomic import write_atomic
+from edgesam.atomic import remove_abandoned, write_atomic
 from edgesam.errors import BundleError, ImageError
 
 
@@ -82,3 +82,13 @@ def test_a_folder_is_not_replaced(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     with pytest.raises(ImageError, match="it is a folder"):
         write_atomic(tmp_path / "a", b"")
+
+
+def test_what_was_abandoned_is_removed(tmp_path: Path) -> None:
+    for name in (".edgesam-0a.tmp", ".edgesam-1b.tmp", "x.tmp", "a.png", ".edgesam-lock"):
+        (tmp_path / name).touch()
+        if name != ".edgesam-1b.tmp":
+            os.utime(tmp_path / name, (1, 1))
+    remove_abandoned(tmp_path)
+    assert set(names(tmp_path)) == {".edgesam-1b.tmp", "x.tmp", "a.png", ".edgesam-lock"}
+    remove_abandoned(tmp_path / "missing")

@@ -270,6 +270,19 @@ class TestLog:
             assert main(["tiny", *options]) == 0
         assert len(shown.getvalue().splitlines()) == lines
 
+    def test_a_warning_is_shown_once_unless_more_is_asked_for(
+        self, tiny: Tiny, capsys: Capture, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        run = tiny.run
+
+        def often(args: argparse.Namespace) -> int:
+            return max(run(args) for _ in range(3))
+
+        monkeypatch.setattr(tiny, "run", often)
+        for options, times in (([], 1), ([], 1), (["-v"], 3)):
+            main(["tiny", *options])
+            assert capsys.readouterr().err.count("WARNING: a warning") == times
+
     def test_the_log_is_left_as_it_was(self, tiny: Tiny, capsys: Capture) -> None:
         log = logging.getLogger("edgesam")
         before = (log.level, list(log.handlers))

@@ -19,7 +19,7 @@ from PIL import Image
 import edgesam.engines
 from edgesam.bundle import Bundle
 from edgesam.commands import main
-from edgesam.commands.segment import _SELECTIONS
+from edgesam.commands.prompts import SELECTIONS
 from edgesam.embedding import ImageSide
 from edgesam.engines import Graphs, Prompts
 from edgesam.engines.fake import FakeEngine, FakeSession
@@ -193,7 +193,7 @@ class TestSelect:
         assert [o["score"] for o in found] == [0.97, 0.97]
 
     def test_the_choices_are_pythons(self) -> None:
-        assert tuple(map(str, get_args(Select))) == _SELECTIONS
+        assert tuple(map(str, get_args(Select))) == SELECTIONS
 
 
 class Confident(FakeEngine):
