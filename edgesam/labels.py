@@ -129,11 +129,14 @@ def label_map(masks: Iterable[NDArray[np.bool_]], size: tuple[int, ...]) -> NDAr
 def placed(source: Source, picture: NDArray[Any], place: Place | None) -> NDArray[Any]:
     """Booleans or labels (H, W) of one slice or frame -> an array of the source's size.
 
+    Booleans stay booleans: they are one object, also where nothing was found.
+
     Raises:
         VolumeError: the place is not one in the source, or the sizes differ.
     """
+    kind = np.bool_ if picture.dtype == np.bool_ else _smallest(picture)
     # Pages of zeros that nobody writes to take no memory: a large study costs one slice here.
-    array = np.zeros(grid(source), _smallest(picture))
+    array = np.zeros(grid(source), kind)
     put(array, source, picture, place)
     return array
 
@@ -171,6 +174,8 @@ def _checked(array: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
     low, high = int(array.min()), int(array.max())
     if low < 0 or high > _MOST:
         raise VolumeError(f"labels must be 0 to {_MOST}; found {low} to {high}")
+    if array.dtype == np.bool_:
+        return array.view(np.uint8)
     return array.astype(_smallest(array), copy=False)
 
 

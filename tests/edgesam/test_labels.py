@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from edgesam.cine import Cine
 from edgesam.errors import VolumeError
 from edgesam.image import Image
-from edgesam.labels import Label, Labels, grid
+from edgesam.labels import Label, Labels, grid, placed
 from edgesam.mask import Mask
 from edgesam.place import Place
 from edgesam.provenance import Provenance
@@ -220,3 +220,16 @@ def test_booleans_are_one_object_even_if_nothing_was_found() -> None:
 def test_arrays_in_a_list_are_no_masks() -> None:
     with pytest.raises(VolumeError, match="or one array of the source's size"):
         Labels.over(volume(), [np.zeros(SHAPE, np.bool_)])  # type: ignore[list-item]
+
+
+@pytest.mark.parametrize("found", [0, 5])
+def test_one_object_stays_one_object_also_where_nothing_was_found(found: int) -> None:
+    image = Image.from_array(np.zeros((6, 8), np.uint8))
+    mask = np.zeros((6, 8), np.bool_)
+    mask.flat[:found] = True
+    array = placed(image, mask, None)
+    assert array.dtype == np.bool_
+    labels = Labels.over(image, array)
+    assert [label.name for label in labels.labels] == ["object 1"]
+    assert labels.array.dtype == np.uint8
+    assert labels.array.sum() == found
