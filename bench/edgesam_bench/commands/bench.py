@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from edgesam.commands import runner
 from edgesam.commands.progress import Progress
-from edgesam.models import DEFAULT_MODEL, MODELS, MOST_THREADS
 from edgesam_bench.commands import scenario
 from edgesam_bench.commands.outcome import budgets_of, handed_out, misses
 from edgesam_bench.scenario.measures import SCENARIOS
@@ -24,7 +24,7 @@ _MOST_ROUNDS = 1000
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What runs, beside whom, how long, and what must hold."""
-    _add_model(parser)
+    runner.add_arguments(parser)
     parser.add_argument(
         "--scenario",
         choices=tuple(SCENARIOS),
@@ -79,23 +79,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "is missed; may be repeated",
     )
     parser.set_defaults(usage=parser.error)
-
-
-def _add_model(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--model",
-        default=DEFAULT_MODEL,
-        metavar="M|BUNDLE",
-        help=f"{', '.join(MODELS)}, or a bundle's folder (default: {DEFAULT_MODEL})",
-    )
-    parser.add_argument("--engine", default="auto", help="an engine's name, or auto (default)")
-    parser.add_argument(
-        "--device", default="auto", help="cpu, cuda, gpu (Intel's, openvino), or auto (default)"
-    )
-    parser.add_argument("--variant", default="auto", help="of the bundle, or auto (default)")
-    parser.add_argument(
-        "--threads", type=_threads, metavar="N", help="for edgesam and peers (default: their own)"
-    )
 
 
 def run(args: argparse.Namespace) -> int:
@@ -189,15 +172,5 @@ def _peers(text: str) -> tuple[str, ...]:
     return names
 
 
-def _threads(text: str) -> int:
-    return _whole(text, MOST_THREADS)
-
-
 def _rounds(text: str) -> int:
-    return _whole(text, _MOST_ROUNDS)
-
-
-def _whole(text: str, most: int) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= most:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to {most}")
-    return int(text)
+    return runner.whole(text, _MOST_ROUNDS)

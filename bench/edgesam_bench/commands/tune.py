@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from edgesam.commands import runner
 from edgesam.commands.progress import Progress
 from edgesam.models import MODELS
 
@@ -96,6 +97,4 @@ def _tell(
 
 
 def _rounds(text: str) -> int:
-    if not text.isdecimal() or not 1 <= int(text) <= _MOST_ROUNDS:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to {_MOST_ROUNDS}")
-    return int(text)
+    return runner.whole(text, _MOST_ROUNDS)

@@ -5,14 +5,11 @@ python -m edgesam_bench.scenario.page bench/results/scenario-*.json --out docs/s
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from edgesam.atomic import write_atomic
-from edgesam.errors import EdgeSamError, ParityError
+from edgesam_bench import page
 from edgesam_bench.scenario.report import read_report
 from edgesam_bench.scenario.table import rows, sentences
 
@@ -56,17 +53,7 @@ def _section(report: Mapping[str, Any]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line."""
-    parser = argparse.ArgumentParser(prog="python -m edgesam_bench.scenario.page")
-    parser.add_argument("reports", nargs="+", type=Path, metavar="JSON")
-    parser.add_argument("--out", type=Path, required=True, metavar="MD")
-    options = parser.parse_args(arguments)
-    try:
-        text = markdown([read_report(path) for path in options.reports])
-        write_atomic(options.out, text.encode(), error=ParityError)
-    except (EdgeSamError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return page.main("python -m edgesam_bench.scenario.page", read_report, markdown, arguments)
 
 
 if __name__ == "__main__":

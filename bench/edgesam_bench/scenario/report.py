@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from edgesam_bench.results import read_results
 from edgesam_bench.scenario.measures import SCENARIOS
 from edgesam_bench.scenario.scene import Played
 from edgesam_bench.scenario.timeline import Timeline
@@ -82,14 +82,5 @@ def read_report(path: Path) -> dict[str, Any]:
     Raises:
         ValueError: it is none, or of another schema; in one line.
     """
-    try:
-        report = json.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise ValueError(f"{path} cannot be read: {error.strerror}") from None
-    except ValueError:
-        raise ValueError(f"{path} is not JSON") from None
-    if not isinstance(report, dict) or report.get("scenario") not in SCENARIOS:
-        raise ValueError(f"{path} was not written by edgesam bench --scenario")
-    if report.get("schema") != SCHEMA:
-        raise ValueError(f"{path} has schema {report.get('schema')!r}, this edgesam reads {SCHEMA}")
-    return report
+    command = "edgesam bench --scenario"
+    return read_results(path, [f"{command} {name}" for name in SCENARIOS], command, SCHEMA)

@@ -7,12 +7,12 @@ over their median). Of fewer than three rounds no spread can be told, and nothin
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from edgesam_bench.results import read_results
 from edgesam_bench.speed.contender import EDGESAM
 from edgesam_bench.speed.report import SCHEMA
 
@@ -27,17 +27,7 @@ def read_report(path: Path) -> dict[str, Any]:
     Raises:
         ValueError: it is none, or of another schema; in one line.
     """
-    try:
-        report = json.loads(path.read_text("utf-8"))
-    except OSError as error:
-        raise ValueError(f"{path} cannot be read: {error.strerror}") from None
-    except ValueError:
-        raise ValueError(f"{path} is not JSON") from None
-    if not isinstance(report, dict) or report.get("command") != "edgesam bench":
-        raise ValueError(f"{path} was not written by edgesam bench")
-    if report.get("schema") != SCHEMA:
-        raise ValueError(f"{path} has schema {report.get('schema')!r}, this edgesam reads {SCHEMA}")
-    return report
+    return read_results(path, ["edgesam bench"], "edgesam bench", SCHEMA)
 
 
 def compared(now: Mapping[str, Any], base: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,14 +5,11 @@ python -m edgesam_bench.speed.page bench/results/speed-*.json --out docs/speed.m
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from edgesam.atomic import write_atomic
-from edgesam.errors import EdgeSamError, ParityError
+from edgesam_bench import page
 from edgesam_bench.speed.baseline import read_report
 from edgesam_bench.speed.contender import EDGESAM
 from edgesam_bench.speed.table import amount, sameness, title
@@ -88,17 +85,7 @@ def _work(report: Mapping[str, Any]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Command line."""
-    parser = argparse.ArgumentParser(prog="python -m edgesam_bench.speed.page")
-    parser.add_argument("reports", nargs="+", type=Path, metavar="JSON")
-    parser.add_argument("--out", type=Path, required=True, metavar="MD")
-    options = parser.parse_args(arguments)
-    try:
-        text = markdown([read_report(path) for path in options.reports])
-        write_atomic(options.out, text.encode(), error=ParityError)
-    except (EdgeSamError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    return page.main("python -m edgesam_bench.speed.page", read_report, markdown, arguments)
 
 
 if __name__ == "__main__":
