@@ -74,6 +74,19 @@ def test_the_page_of_scenarios() -> None:
     assert not any(report["quick"] or report["failures"] for report in reports)
 
 
+def test_int8_by_ones_own_pictures() -> None:
+    passport = results("int8-calibrated-lite-medsam.json")
+    found, tried = passport["mask_iou"], passport["tried"]
+    chosen = max(one["nodes"] for one in tried if not one["failures"])
+    words = " ".join((ROOT / "docs" / "performance.md").read_text("utf-8").split())
+    assert f"of {len(tried)} sets that were tried {chosen} products" in words
+    figures = f"mean {found['mean']:.3f}, 5th percentile {found['p5']:.3f}"
+    judged = f"{passport['pictures']['n']} held-out pictures gave {found['n']} masks"
+    assert f"{judged}, {figures}, worst {found['worst']:.3f}" in words
+    fp32 = results("parity-lite-medsam.json")["graphs"]
+    assert passport["reference"]["graphs"] == fp32, "of other graphs"
+
+
 def test_the_automatic_masks() -> None:
     report = results("everything.json")
     found = report["all"]
