@@ -149,7 +149,7 @@ speed: $(VENV)/.test $(REFERENCE_VENV)/.reference
 	$(BIN)/python -m edgesam_bench.speed.page $(MODELS:%=bench/results/speed-%.json) --out docs/speed.md
 
 # Three recorded scenes on a series in JPEG 2000: six minutes on two cores.
-scenarios: $(VENV)/.run
+scenarios: $(VENV)/.test
 	@test -d $(SERIES) || { echo "the scenes need a DICOM series in $(SERIES), which is not there" >&2; exit 1; }
 	$(BIN)/edgesam pull lite-medsam
 	@for scenario in $(SCENARIOS); do \
@@ -172,11 +172,11 @@ $(VENV)/.run: pyproject.toml
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.run
-	@$(BIN)/python $(PIP) -e ".[cpu,openvino,codecs,volumes,dicom,test,readers]"
+	@$(BIN)/python $(PIP) -e ".[cpu,openvino,codecs,jpeg2000,volumes,dicom,test,readers]"
 	@touch $@
 
 $(VENV)/.check: $(VENV)/.run
-	@$(BIN)/python $(PIP) -e ".[cpu,openvino,codecs,volumes,dicom,test,readers,check]"
+	@$(BIN)/python $(PIP) -e ".[cpu,openvino,codecs,jpeg2000,volumes,dicom,test,readers,check]"
 	@touch $@
 
 clean:

@@ -106,11 +106,13 @@ def _onnxruntime_twice() -> Iterator[Finding]:
 
 def _codecs() -> Finding:
     if find_spec("gdcm"):
-        return Finding("codecs", "ok", "compressed DICOM is read with gdcm")
+        also = " and imagecodecs" if find_spec("imagecodecs") else ""
+        return Finding("codecs", "ok", f"compressed DICOM is read with gdcm{also}")
     return Finding(
         "codecs",
         "note",
-        'JPEG and JPEG 2000 inside DICOM need gdcm. Try: pip install "edgesam[codecs]"',
+        "JPEG lossless, JPEG-LS and some JPEG 2000 inside DICOM need gdcm. "
+        'Try: pip install "edgesam[codecs]"',
     )
 
 

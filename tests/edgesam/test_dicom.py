@@ -26,6 +26,7 @@ from edgesam.cine import Cine
 from edgesam.commands import main
 from edgesam.errors import ImageError
 from edgesam.formats import read
+from edgesam.formats.dicom import jpeg2000
 from edgesam.formats.quiet import quiet
 from edgesam.image import LookupTable
 from edgesam.window import Window
@@ -35,6 +36,7 @@ Pixels = npt.NDArray[Any]
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "dicom"
 GREY = np.array([[0, 1, 2, 3], [1000, 1100, 2000, 4095]], np.uint16)
 
+EXTRAS = ("gdcm", "imagecodecs")
 needs_codecs = pytest.mark.skipif(
     importlib.util.find_spec("gdcm") is None, reason="needs python-gdcm (edgesam[codecs])"
 )
@@ -537,10 +539,11 @@ def unavailable(monkeypatch: pytest.MonkeyPatch, syntax: str, packages: tuple[st
 
 
 def without_gdcm(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As pydicom is where gdcm is not installed; what else decodes JPEG 2000 stays."""
+    """As pydicom is where no extra is installed; what else decodes JPEG 2000 stays."""
+    monkeypatch.setattr(jpeg2000, "find_spec", lambda name: None)
     for syntax in (pydicom.uid.JPEG2000Lossless, pydicom.uid.JPEG2000):
         decoder = get_decoder(syntax)
-        others = {name: way for name, way in decoder._available.items() if name != "gdcm"}
+        others = {n: way for n, way in decoder._available.items() if n not in EXTRAS}
         monkeypatch.setattr(decoder, "_available", others)
         monkeypatch.setitem(decoder._unavailable, "gdcm", ("gdcm>=3.0.10",))
 

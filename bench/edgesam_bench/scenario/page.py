@@ -23,9 +23,9 @@ its pictures, and the reports they are made of. What is played and measured:
 range. Seconds are this machine's.
 """
 _WHY = """\
-Why not all are reached: an encoder on a CPU has all its cores, so that overlap brings no more than
-what the rest takes (last section), and GDCM keeps Python while it decodes
-([streaming.md](streaming.md)).
+Why not more: an encoder on a CPU has all its cores, so that overlap brings no more than what the
+rest takes (last section). Files in JPEG 2000 are decoded by imagecodecs here; GDCM keeps Python
+while it decodes ([streaming.md](streaming.md)).
 """
 _TITLES = {
     "viewer": "A viewer: `Session`",

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy.typing as npt
 
 from edgesam.errors import ImageError
+from edgesam.formats.dicom import jpeg2000
 from edgesam.formats.dicom.header import Header, damaged, transfer_syntax
 from edgesam.origin import File
 
@@ -28,9 +30,7 @@ def decode(file: File, header: Header, index: int) -> npt.NDArray[Any]:
     Raises:
         ImageError: no decoder for its transfer syntax, or damaged or missing pixels.
     """
-    from pydicom import dcmread
-    from pydicom.pixels.utils import pixel_array
-    from pydicom.uid import DeflatedExplicitVRLittleEndian, JPEGBaseline8Bit
+    from pydicom.uid import JPEGBaseline8Bit
 
     dataset = header.dataset
     syntax, declared = transfer_syntax(file, dataset)
@@ -43,17 +43,11 @@ def decode(file: File, header: Header, index: int) -> npt.NDArray[Any]:
         raise ImageError(f"{file}: {missing}")
     # Lossy JPEG differs a little between decoders: the one that is always installed decides.
     plugin = "pillow" if syntax == JPEGBaseline8Bit else ""
-    streamable = declared and syntax != DeflatedExplicitVRLittleEndian
+    if jpeg2000.offered(syntax):
+        with contextlib.suppress(Exception):  # then another one may still read it
+            return _decoded(file, header, syntax, index, jpeg2000.NAME, declared=declared)
     try:
-        with file.open() as stream:
-            if streamable and dataset.original_encoding == (
-                syntax.is_implicit_VR,
-                syntax.is_little_endian,
-            ):
-                return _native_order(_frame(stream, header, syntax, index, plugin))
-            whole = dcmread(stream, force=True)
-            whole.file_meta.TransferSyntaxUID = syntax
-            return _native_order(pixel_array(whole, index=index, decoding_plugin=plugin))
+        return _decoded(file, header, syntax, index, plugin, declared=declared)
     except MemoryError:
         raise ImageError(f"{file}: does not fit into memory") from None
     except Exception:  # decoders raise nearly anything on damaged pixels, and quote values
@@ -62,6 +56,26 @@ def decode(file: File, header: Header, index: int) -> npt.NDArray[Any]:
         raise damaged(
             file, f"its pixels ({syntax.name}) cannot be decoded or are missing"
         ) from None
+
+
+def _decoded(
+    file: File, header: Header, syntax: UID, index: int, plugin: str, *, declared: bool
+) -> npt.NDArray[Any]:
+    """By one decoder, or by the first that does not fail; raises whatever they raise."""
+    from pydicom import dcmread
+    from pydicom.pixels.utils import pixel_array
+    from pydicom.uid import DeflatedExplicitVRLittleEndian
+
+    streamable = declared and syntax != DeflatedExplicitVRLittleEndian
+    with file.open() as stream:
+        if streamable and header.dataset.original_encoding == (
+            syntax.is_implicit_VR,
+            syntax.is_little_endian,
+        ):
+            return _native_order(_frame(stream, header, syntax, index, plugin))
+        whole = dcmread(stream, force=True)
+        whole.file_meta.TransferSyntaxUID = syntax
+        return _native_order(pixel_array(whole, index=index, decoding_plugin=plugin))
 
 
 def _frame(
