@@ -5,6 +5,7 @@ from __future__ import annotations
 import _thread
 import asyncio
 import subprocess
+import signal
 import sys
 import textwrap
 import threading
@@ -371,8 +372,15 @@ class TestEnds:
         assert threads() == []
         assert "fail" in [entry.name for entry in caught.traceback]
 
+    @pytest.fixture
+    def ctrl_c(self) -> Iterator[None]:
+        """Heard also by a program that was started where it is ignored, as by ``nohup ... &``."""
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        yield
+        signal.signal(signal.SIGINT, before)
+
     @pytest.mark.parametrize("where", ["waiting", "consuming"])
-    def test_by_ctrl_c(self, sam: Sam, engine: Hooked, where: str) -> None:
+    def test_by_ctrl_c(self, sam: Sam, engine: Hooked, where: str, ctrl_c: None) -> None:
         if where == "waiting":
             engine.hook = lambda _: (_thread.interrupt_main(), time.sleep(1))
 
