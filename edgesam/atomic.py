@@ -11,10 +11,8 @@ from pathlib import Path
 
 from edgesam.errors import EdgeSamError, ImageError
 
-UNFINISHED = re.compile(r"\.edgesam-\w+\.tmp")
-"""The name of a file that is being written, or that a killed process left."""
-ABANDONED = 600.0
-"""Seconds after which no process is still writing such a file."""
+_UNFINISHED = re.compile(r"\.edgesam-\w+\.tmp")
+_ABANDONED = 600.0  # seconds after which no process is still writing such a file
 
 
 def write_atomic(
@@ -53,13 +51,22 @@ def write_atomic(
 
 def remove_abandoned(folder: Path) -> None:
     """Remove what killed processes left in a folder; what may still be written stays."""
-    now = time.time()
     with contextlib.suppress(OSError), os.scandir(folder) as items:
         for item in items:
-            if UNFINISHED.fullmatch(item.name):
-                with contextlib.suppress(OSError):  # finished meanwhile, or not ours to remove
-                    if now - item.stat().st_mtime > ABANDONED:
-                        os.unlink(item.path)  # noqa: PTH108
+            with contextlib.suppress(OSError):  # finished meanwhile, or not ours to remove
+                if is_abandoned(item):
+                    Path(item.path).unlink()
+
+
+def is_abandoned(item: os.DirEntry[str]) -> bool:
+    """Whether a file was being written by a process that was killed.
+
+    Raises:
+        OSError: it is there no more.
+    """
+    if not _UNFINISHED.fullmatch(item.name):
+        return False
+    return time.time() - item.stat().st_mtime > _ABANDONED
 
 
 def _reason(failure: OSError, size: int) -> str:

@@ -11,10 +11,9 @@ import hashlib
 import logging
 import os
 import re
-import time
 from pathlib import Path
 
-from edgesam.atomic import ABANDONED, UNFINISHED, write_atomic
+from edgesam.atomic import is_abandoned, write_atomic
 from edgesam.errors import EdgeSamError
 
 _log = logging.getLogger("edgesam")
@@ -82,7 +81,7 @@ class DiskStore:
 
     def clear(self) -> None:
         """Remove all entries, also those of other processes."""
-        for path, _ in self._files(time.time()):
+        for path, _ in self._files():
             self._remove(path)
 
     def _path(self, key: str) -> Path:
@@ -90,8 +89,7 @@ class DiskStore:
 
     def _sweep(self) -> None:
         """Remove the oldest until the limit holds, and what killed processes left."""
-        now = time.time()
-        files = sorted(self._files(now), key=lambda found: found[1].st_mtime_ns)
+        files = sorted(self._files(), key=lambda found: found[1].st_mtime_ns)
         too_much = sum(stat.st_size for _, stat in files) - self._limit
         for path, stat in files:
             if too_much <= 0:
@@ -99,19 +97,16 @@ class DiskStore:
             self._remove(path)
             too_much -= stat.st_size
 
-    def _files(self, now: float) -> list[tuple[Path, os.stat_result]]:
+    def _files(self) -> list[tuple[Path, os.stat_result]]:
         """Entries, and unfinished ones that nobody writes any more. Other files are not ours."""
         found = []
         with os.scandir(self.folder) as folder:
             for item in folder:
-                unfinished = UNFINISHED.fullmatch(item.name)
-                if unfinished or _ENTRY.fullmatch(item.name):
-                    with contextlib.suppress(FileNotFoundError):  # removed by another process
-                        stat = item.stat()
-                        if not unfinished:
-                            found.append((Path(item.path), stat))
-                        elif now - stat.st_mtime > ABANDONED:
-                            self._remove(Path(item.path))
+                with contextlib.suppress(FileNotFoundError):  # removed by another process
+                    if _ENTRY.fullmatch(item.name):
+                        found.append((Path(item.path), item.stat()))
+                    elif is_abandoned(item):
+                        self._remove(Path(item.path))
         return found
 
     @staticmethod

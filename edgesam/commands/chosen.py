@@ -152,5 +152,9 @@ def choose(args: argparse.Namespace) -> Chosen:
 
 def series_of(args: argparse.Namespace) -> int | str | None:
     """The number or SeriesInstanceUID that is asked for."""
-    text: str | None = args.series
+    return series(args.series)
+
+
+def series(text: str | None) -> int | str | None:
+    """A number in words as a number, a SeriesInstanceUID as it is."""
     return int(text) if text and text.isdecimal() else text

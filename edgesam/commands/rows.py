@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgesam.commands import prompts
+from edgesam.commands import chosen, prompts
 from edgesam.commands.results import Output
 from edgesam.errors import EdgeSamError
 from edgesam.sidecar import path_of
@@ -152,7 +152,6 @@ def _row(
     name = given["name"]
     if name and not prompts.is_name(name):
         raise EdgeSamError("a name has 1 to 64 printable characters and no backslash")
-    series = given["series"] or None
     return Row(
         line=line,
         image=path.parent / given["image"],
@@ -160,7 +159,7 @@ def _row(
         output=Output(path.parent / given["output"], kind, (name,) if name else (), empty_frames),
         slice=_count(given, "slice"),
         frame=_count(given, "frame"),
-        series=int(series) if series and series.isdecimal() else series,
+        series=chosen.series(given["series"] or None),
         window=parse_levels(given["window"]) if given["window"] else window,
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from edgesam_bench.speed.table import amount
+from edgesam_bench.scenario.table import amount
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Aim:
         measure = report["measures"][self.measure]
         found, unit = measure[self.figure], measure["unit"]
         verdict = "holds" if found <= self.most else "missed"
-        return self.title, f"at most {_told(self.most, unit)}", _told(found, unit), verdict
+        return self.title, f"at most {amount(self.most, unit)}", amount(found, unit), verdict
 
 
 AIMS: tuple[Aim, ...] = (
@@ -48,7 +48,3 @@ def rows(reports: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
     """Of those aims whose scenario was played."""
     played = {report["scenario"]: report for report in reports}
     return [aim.row(played[aim.scenario]) for aim in AIMS if aim.scenario in played]
-
-
-def _told(value: float, unit: str) -> str:
-    return f"{value:.2f}" if unit == "x" else amount(value, unit)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from edgesam_bench.scenario.ruler import Ruler
 from edgesam_bench.speed.canvas import FAINT, HAIR, INK, PAPER, SOFT, Canvas, text_width, tint
+from edgesam_bench.speed.ruler import Ruler
 
 READ, PREPARE, ENCODE, ASKED, SIDE, CLICK, END = (
     "#8cc7d6",

@@ -7,10 +7,10 @@ from itertools import pairwise
 from typing import Any
 
 from edgesam_bench.scenario.lanes import ASKED, CLICK, ENCODE, PREPARE, READ, SIDE
-from edgesam_bench.scenario.ruler import Ruler
 from edgesam_bench.scenario.table import amount
 from edgesam_bench.speed.axis import Axis
 from edgesam_bench.speed.canvas import CARD, FAINT, HAIR, INK, SOFT, Canvas, text_width, tint
+from edgesam_bench.speed.ruler import Ruler
 
 _GREEN, _GREY = "#2f9e63", "#8a95a1"
 _STAGES = {

@@ -6,6 +6,8 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from edgesam_bench.speed.ruler import Ruler
+
 _STEPS = (1, 2, 5)
 
 
@@ -65,8 +67,4 @@ class Axis:
 
     def _even(self) -> list[float]:
         """Where less than a power of ten is seen: a few even steps."""
-        rough = (self.high - self.low) / 4
-        power = 10.0 ** math.floor(math.log10(rough))
-        step = next(s * power for s in (1, 2, 5, 10) if s * power >= rough)
-        first = math.ceil(self.low / step)
-        return [n * step for n in range(first, math.floor(self.high / step) + 1)]
+        return Ruler(self.low, self.high, self.start, self.end).marks(4)

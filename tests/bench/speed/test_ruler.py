@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edgesam_bench.scenario.ruler import Ruler
+from edgesam_bench.speed.ruler import Ruler
 
 
 def test_places() -> None:
