@@ -172,11 +172,11 @@ $(VENV)/.run: pyproject.toml
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.run
-	@$(BIN)/python $(PIP) -e ".[cpu,openvino,codecs,jpeg2000,volumes,dicom,test,readers]"
+	@$(BIN)/python $(PIP) -e ".[cpu,openvino,codecs,jpeg2000,volumes,dicom,cuda,tensorrt-rtx,test,readers]"
 	@touch $@
 
 $(VENV)/.check: $(VENV)/.run
-	@$(BIN)/python $(PIP) -e ".[cpu,openvino,codecs,jpeg2000,volumes,dicom,test,readers,check]"
+	@$(BIN)/python $(PIP) -e ".[cpu,openvino,codecs,jpeg2000,volumes,dicom,cuda,tensorrt-rtx,test,readers,check]"
 	@touch $@
 
 clean:
