@@ -111,7 +111,11 @@ def test_tensorrt(graph: Path) -> None:
     if importlib.util.find_spec("tensorrt_rtx") is None:
         pytest.skip("tensorrt_rtx is not installed: pip install tensorrt-rtx-cu13")
     done = subprocess.run(
-        [sys.executable, "-c", PARSE, str(graph)], capture_output=True, text=True, timeout=300
+        [sys.executable, "-c", PARSE, str(graph)],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr[-2000:]
     found = json.loads(done.stdout.splitlines()[-1])
