@@ -139,5 +139,3 @@ def open_cuda_core(ordinal: int = 0) -> CudaCoreDevice:
         DeviceUnavailable: no cuda-bindings, no driver or no such device.
     """
     return CudaCoreDevice(open_driver(), ordinal)
-
-

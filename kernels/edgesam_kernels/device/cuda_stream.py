@@ -9,7 +9,6 @@ from edgesam_kernels.device.context import PrimaryContext, Resource
 from edgesam_kernels.device.errors import DeviceError
 from edgesam_kernels.device.protocol import Event, Graph, Stream
 
-
 TIMED, UNTIMED = 0, 2  # CUevent_flags
 
 
@@ -48,9 +47,7 @@ class CudaStream(Resource):
         self._native = handle
         self._kept: deque[tuple[CudaEvent, object]] = deque()
         self.capturing = False
-        super().__init__(
-            context, lambda: driver.code("cuStreamDestroy", handle) if owned else None
-        )
+        super().__init__(context, lambda: driver.code("cuStreamDestroy", handle) if owned else None)
 
     @property
     def handle(self) -> int:

@@ -77,5 +77,3 @@ def as_bytes(array: NDArray[Any]) -> NDArray[np.uint8]:
     """(N,) uint8 over a C-contiguous array of any type."""
     pointer, nbytes = source_of(array)
     return view(pointer, nbytes, array) if nbytes else np.empty(0, np.uint8)
-
-
