@@ -1,6 +1,6 @@
 """CUDA C on the host: a kernel's own source, compiled as C++ over ``shim/cuda_host.h`` and called.
 
-For tests without a GPU. Pointers are the host's; nothing is checked but kinds and sizes of arguments.
+For tests without a GPU. Pointers are the host's; only kinds and sizes of arguments are checked.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -25,8 +25,9 @@ _COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
 _FLAGS = ("-x", "c++", "-std=c++20", "-O2", "-ffp-contract=off", "-fno-strict-aliasing")
 _LIBRARY = ("-shared", "-fPIC", "-Wl,-Bsymbolic", "-Wall", "-Wno-unknown-pragmas")
 _LAUNCHER = """
-extern "C" int shim_launch_{name}(void** arguments, const unsigned* grid, const unsigned* block, bool backwards) {{
-  return shim::launch({name}, arguments, grid, block, {barriers}, backwards);
+extern "C" int shim_launch_{name}(
+    void** values, const unsigned* grid, const unsigned* block, bool back) {{
+  return shim::launch({name}, values, grid, block, {barriers}, back);
 }}
 extern "C" void shim_types_{name}(char* text) {{ shim::write_types({name}, text); }}
 """
@@ -122,7 +123,7 @@ class HostModule:
         return self._kernels[name]
 
 
-@lru_cache(maxsize=None)
+@cache
 def compile_host(source: str, options: tuple[str, ...] = ()) -> HostModule:
     """CUDA C as a library of the host; kept until the program ends.
 
@@ -148,7 +149,7 @@ def compile_host(source: str, options: tuple[str, ...] = ()) -> HostModule:
     return HostModule(ctypes.CDLL(str(library)), names)
 
 
-@lru_cache(maxsize=None)
+@cache
 def _folder() -> Path:
     folder = tempfile.mkdtemp(prefix="edgesam-host-cuda-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""The host shim for CUDA C: it runs kernels as a device would, and shows what is wrong with them."""
+"""The host shim for CUDA C: it runs kernels as a device would, and shows what is wrong."""
 
 from __future__ import annotations
 
