@@ -11,12 +11,18 @@ from edgesam_kernels.cuda import names, source
 ARCHITECTURES = (75, 80, 86, 89, 90, 100, 120)
 
 
-def compile_cubin(text: str, architecture: int) -> bytes:
+def variants(name: str) -> list[str]:
+    """The options that a source names for this test, a line each; none at all first."""
+    return ["", *re.findall(r"// .*Tests compile also: (.+)", source(name))]
+
+
+def compile_cubin(text: str, architecture: int, variant: str = "") -> bytes:
     """By NVRTC, which needs no driver."""
     nvrtc = pytest.importorskip("cuda.bindings.nvrtc", reason="needs the extra cuda")
     error, program = nvrtc.nvrtcCreateProgram(text.encode(), b"kernel.cu", 0, [], [])
     assert error == nvrtc.nvrtcResult.NVRTC_SUCCESS
     options = [f"--gpu-architecture=sm_{architecture}".encode(), b"--std=c++17"]
+    options += variant.encode().split()
     (error,) = nvrtc.nvrtcCompileProgram(program, len(options), options)
     if error != nvrtc.nvrtcResult.NVRTC_SUCCESS:
         _, size = nvrtc.nvrtcGetProgramLogSize(program)
@@ -47,9 +53,9 @@ def test_a_source_is_whole_and_for_readers(name: str) -> None:
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
-@pytest.mark.parametrize("name", names())
-def test_nvrtc_compiles_it(name: str, architecture: int) -> None:
-    assert compile_cubin(source(name), architecture).startswith(b"\x7fELF")
+@pytest.mark.parametrize(("name", "variant"), [(n, v) for n in names() for v in variants(n)])
+def test_nvrtc_compiles_it(name: str, variant: str, architecture: int) -> None:
+    assert compile_cubin(source(name), architecture, variant).startswith(b"\x7fELF")
 
 
 def test_nvrtc_says_what_is_wrong() -> None:
