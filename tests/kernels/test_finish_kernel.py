@@ -86,7 +86,7 @@ def cases(draw: st.DrawFn) -> tuple[int, MaskFrame]:
     return low, MaskFrame(square, crop, draw(st.tuples(st.integers(1, 150), st.integers(1, 300))))
 
 
-@settings(deadline=None, max_examples=120, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @example((8, MaskFrame(16, (16, 9), (65, 257))), 1, 3, 0.5, False)
 @given(cases(), st.integers(0, 1000), st.integers(1, 3), st.sampled_from([0.0, 1.0]), st.booleans())
 def test_equals_the_reference(

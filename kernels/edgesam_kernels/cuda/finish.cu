@@ -29,7 +29,9 @@ enum { AREA, ABOVE, BELOW, LEFT, TOP, RIGHT, BOTTOM, ENTRIES };
 __device__ float value(float x) {
   const float a = fminf(fabsf(x), 30.0f);
   const float n = rintf(__fmul_rn(a, 1.44269504f));
-  const float r = __fsub_rn(__fsub_rn(a, __fmul_rn(n, 0.693359375f)), __fmul_rn(n, -2.12194440e-4f));
+  // r = a - n ln(2), ln(2) in two parts.
+  const float most = __fsub_rn(a, __fmul_rn(n, 0.693359375f));
+  const float r = __fsub_rn(most, __fmul_rn(n, -2.12194440e-4f));
   float s = 1.0f / 5040.0f;
   s = __fadd_rn(__fmul_rn(s, r), 1.0f / 720.0f);
   s = __fadd_rn(__fmul_rn(s, r), 1.0f / 120.0f);
