@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgesam_kernels.finished import Finished
-from edgesam_kernels.interpolation import Taps, axis_taps
+from edgesam_kernels.interpolation import AxisTaps, axis_taps
 
 _STRIP = 32  # output rows per step: few floats are alive beside the bits
 
@@ -44,7 +44,7 @@ class MaskFrame:
     size: tuple[int, int]
     probabilities: bool = False
 
-    def taps(self, low: int) -> tuple[Taps, Taps]:
+    def taps(self, low: int) -> tuple[AxisTaps, AxisTaps]:
         """Of rows and of columns, for logits (low, low): as many of the one as of the other."""
         axes = [(low, self.square, self.crop[i], self.size[i]) for i in (0, 1)]
         most = max(len(axis_taps(*axis).weight) for axis in axes)
@@ -52,8 +52,9 @@ class MaskFrame:
 
     def threshold(self, offset: float) -> np.float32:
         """What a logit of ``offset`` is in the values that are resized."""
-        value = np.float32(offset)
-        return squash(value.reshape(1))[0] if self.probabilities else value
+        value = np.full(1, offset, np.float32)
+        resized: np.float32 = (squash(value) if self.probabilities else value)[0]
+        return resized
 
 
 def finish(logits: NDArray[np.float32], frame: MaskFrame, offset: float = 1.0) -> Finished:
@@ -101,12 +102,12 @@ def _resized(
     wide = np.ascontiguousarray(_blend(np.ascontiguousarray(low.T), across).T)
     for start in range(0, frame.size[0], _STRIP):
         rows = slice(start, start + _STRIP)
-        yield rows, _blend(wide, Taps(down.first[rows], down.weight[:, rows]))
+        yield rows, _blend(wide, AxisTaps(down.first[rows], down.weight[:, rows]))
 
 
-def _blend(source: NDArray[np.float32], taps: Taps) -> NDArray[np.float32]:
+def _blend(source: NDArray[np.float32], taps: AxisTaps) -> NDArray[np.float32]:
     """Rows of the source (low, n) blended to (target, n)."""
-    result = source[taps.first] * taps.weight[0][:, None]
+    result: NDArray[np.float32] = source[taps.first] * taps.weight[0][:, None]
     for tap in range(1, len(taps.weight)):
         result += source[taps.first + tap] * taps.weight[tap][:, None]
     return result

@@ -52,7 +52,9 @@ class Finished:
     @property
     def stability(self) -> NDArray[np.float32]:
         """(N,) float32: what segment-anything calls the stability score, ``above / below``."""
-        return self.above.astype(np.float32) / np.maximum(self.below, 1).astype(np.float32)
+        below = np.maximum(self.below, 1).astype(np.float32)
+        ratio: NDArray[np.float32] = np.divide(self.above.astype(np.float32), below)
+        return ratio
 
 
 def finished_bytes(count: int, size: tuple[int, int]) -> int:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-class Taps(NamedTuple):
+class AxisTaps(NamedTuple):
     """The few source cells that each target cell is made of, one after the other."""
 
     first: NDArray[np.int32]  # (target,), never falling; first + taps <= source
@@ -21,7 +21,7 @@ class Taps(NamedTuple):
 
 
 @lru_cache(maxsize=32)
-def axis_taps(low: int, square: int, crop: int, size: int, least: int = 1) -> Taps:
+def axis_taps(low: int, square: int, crop: int, size: int, least: int = 1) -> AxisTaps:
     """:func:`axis_weights` of the same four without its zeros; not to be changed.
 
     Three taps are enough where the square is not smaller than ``low``; two where it is ``low``.
@@ -37,7 +37,7 @@ def axis_taps(low: int, square: int, crop: int, size: int, least: int = 1) -> Ta
     count = max(least, int((low - used[:, ::-1].argmax(axis=1) - first).max()))
     first = np.minimum(first, low - count)
     weight = np.take_along_axis(matrix, first[:, None] + np.arange(count), axis=1)
-    return Taps(first.astype(np.int32), np.ascontiguousarray(weight.T))
+    return AxisTaps(first.astype(np.int32), np.ascontiguousarray(weight.T))
 
 
 def axis_weights(low: int, square: int, crop: int, size: int) -> NDArray[np.float32]:
