@@ -35,7 +35,7 @@ def test_the_wheel_holds_our_packages_and_nothing_compiled(wheel: Path) -> None:
     assert {top for top in tops if not top.endswith(".dist-info")} == PACKAGES
     assert {f"{package}/py.typed" for package in PACKAGES} <= set(names)
     suffixes = {Path(name).suffix for name in names if ".dist-info" not in name}
-    assert suffixes <= {".py", ".typed", ".json"}
+    assert suffixes <= {".py", ".typed", ".json", ".cu", ".cuh"}
     assert any(name.endswith("licenses/NOTICE") for name in names)
 
 

@@ -1,5 +1,5 @@
 """What the CUDA kernels compute, in NumPy: the reference of their tests, and the CPU's own way."""
 
-from edgesam_kernels.prepare import Preparation as Preparation
-from edgesam_kernels.prepare import prepare as prepare
-from edgesam_kernels.prepare import resize as resize
+from edgesam_kernels.prepare import Preparation, prepare, resize
+
+__all__ = ["Preparation", "prepare", "resize"]

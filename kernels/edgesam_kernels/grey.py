@@ -59,7 +59,8 @@ class GreyTable:
     def _look_up(self, plane: NDArray[Any], table: NDArray[Any]) -> NDArray[np.uint8]:
         if self.dtype.kind == "f":
             steps = np.searchsorted(table[:STEPS], plane, side="right").astype(np.uint8)
-            return steps ^ np.uint8(table[STEPS])
+            levels: NDArray[np.uint8] = steps ^ np.uint8(table[STEPS])
+            return levels
         found: NDArray[np.uint8] = table[np.ascontiguousarray(plane).view(f"u{plane.itemsize}")]
         return found
 

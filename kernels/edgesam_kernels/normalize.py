@@ -40,9 +40,12 @@ def min_max_table() -> NDArray[np.float32]:
     """What :func:`min_max` makes of a level: (256, 256) float32.
 
     The first index is the picture's range, the greatest less the smallest level; the second the
-    level less the smallest.
+    level less the smallest. Beyond the range there are zeros.
     """
-    return np.stack([_shares(np.arange(256), extent) for extent in range(256)])
+    table = np.zeros((256, 256), np.float32)
+    for extent, shares in enumerate(table):
+        shares[: extent + 1] = _shares(np.arange(extent + 1), extent)
+    return table
 
 
 def _shares(above: NDArray[np.intp], extent: int) -> NDArray[np.float32]:

@@ -1,6 +1,6 @@
 // Cubic B-splines through the samples of a line, which is mirrored at its ends.
 
-#define POLE -0.267949192431122706472553658494127633  // sqrt(3) - 2
+#define POLE (-0.267949192431122706472553658494127633)  // sqrt(3) - 2
 
 // A place before or after a line of ``size`` samples, thrown back at the first and the last.
 __device__ inline int mirrored(int place, int size) {
