@@ -136,4 +136,5 @@ def _down(levels: NDArray[np.uint8], taps: Taps) -> NDArray[np.uint8]:
 
 def _across(levels: NDArray[np.uint8], taps: Taps) -> NDArray[np.uint8]:
     """Its rows."""
-    return _down(levels.swapaxes(0, 1), taps).swapaxes(0, 1)
+    resized: NDArray[np.uint8] = _down(levels.swapaxes(0, 1), taps).swapaxes(0, 1)
+    return resized

@@ -11,12 +11,13 @@ from edgesam_kernels.cuda import names, source
 ARCHITECTURES = (75, 80, 86, 89, 90, 100, 120)
 
 
-def compile_cubin(text: str, architecture: int) -> bytes:
+def compile_cubin(text: str, architecture: int, *more: str) -> bytes:
     """By NVRTC, which needs no driver."""
     nvrtc = pytest.importorskip("cuda.bindings.nvrtc", reason="needs the extra cuda")
     error, program = nvrtc.nvrtcCreateProgram(text.encode(), b"kernel.cu", 0, [], [])
     assert error == nvrtc.nvrtcResult.NVRTC_SUCCESS
-    options = [f"--gpu-architecture=sm_{architecture}".encode(), b"--std=c++17"]
+    flags = (f"--gpu-architecture=sm_{architecture}", "--std=c++17", *more)
+    options = [flag.encode() for flag in flags]
     (error,) = nvrtc.nvrtcCompileProgram(program, len(options), options)
     if error != nvrtc.nvrtcResult.NVRTC_SUCCESS:
         _, size = nvrtc.nvrtcGetProgramLogSize(program)

@@ -83,7 +83,8 @@ extern "C" __global__ void prepare_blend(
   const double least = 255 - source_range[0], greatest = source_range[1];
   if (inside) {
     const Coefficients c = {coefficients, (long long)source_rows * source_columns, source_columns};
-    const Axis down = {row_cells, row_weights, rows}, across = {column_cells, column_weights, columns};
+    const Axis down = {row_cells, row_weights, rows};
+    const Axis across = {column_cells, column_weights, columns};
     bool doubtful = false;
     for (int plane = 0; plane < 3; ++plane) {
       if (PLANES == 3 || plane == 0) values[plane] = estimate(c, down, across, plane, y, x);

@@ -1,8 +1,9 @@
 // A resized picture of levels, whose range is known by now -> normalised, padded, NCHW.
 //
 //   -DWORD_BYTES=4, 2   floats or halves, read from a table
-//   -DMIN_MAX           the table is (256, 256): of each range that a picture can have, what becomes
-//                       of a level less the smallest. Without it (3, 256): of each channel and level
+//   -DMIN_MAX           the table is (256, 256): of each range that a picture can have, what
+//                       becomes of a level less the smallest. Without it (3, 256): of each
+//                       channel, what becomes of a level
 #ifndef WORD_BYTES
 #define WORD_BYTES 4
 #endif

@@ -1,4 +1,4 @@
-// Pixels -> grey levels -> the size that the network wants -> normalised, padded, NCHW: in one pass.
+// Pixels -> grey levels -> the size that the network wants -> normalised, padded, NCHW, in one go.
 //
 // One thread makes one level of the result, from all pixels that it needs, and does again what its
 // neighbours do with some of them: those come from the cache, while a pass of its own for each axis
