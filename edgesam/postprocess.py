@@ -12,16 +12,24 @@ from edgesam.models import Profile
 from edgesam.place import Place
 from edgesam.provenance import Provenance
 from edgesam_kernels.bilinear import threshold_mask
+from edgesam_kernels.finish import MaskFrame
+
+
+def mask_frame(low: int, fit: Fit, profile: Profile) -> MaskFrame:
+    """How logits (low, low) become masks of the picture, here and on a device."""
+    size = fit.height, fit.width
+    if profile.mask_from == "probabilities":
+        return MaskFrame(low, (low, low), size, probabilities=True)
+    return MaskFrame(fit.square, (fit.resized_height, fit.resized_width), size)
 
 
 def picture_mask(low: NDArray[np.float32], fit: Fit, profile: Profile) -> NDArray[np.bool_]:
     """The mask (H, W) bool of low-resolution logits (L, L)."""
-    size = fit.height, fit.width
+    frame = mask_frame(low.shape[0], fit, profile)
     with memory_for(f"a mask of {fit.width} x {fit.height} pixels"):
-        if profile.mask_from == "probabilities":
-            # tanh(x / 2) / 2 is sigmoid(x) - 0.5.
-            return threshold_mask(np.tanh(low / 2), low.shape[0], low.shape, size)
-        return threshold_mask(low, fit.square, (fit.resized_height, fit.resized_width), size)
+        # tanh(x / 2) / 2 is sigmoid(x) - 0.5.
+        values = np.tanh(low / 2) if frame.probabilities else low
+        return threshold_mask(values, frame.square, frame.crop, frame.size)
 
 
 def make_mask(

@@ -14,6 +14,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from edgesam_kernels.interpolation import axis_weights
+
 # Output rows per product. So small that BLAS stays on the calling thread, where it would otherwise
 # wake threads that fight the engine's own; and few floats are alive beside the boolean mask.
 _STRIP = 16
@@ -109,7 +111,7 @@ def _axis(low: int, square: int, crop: int, size: int) -> tuple[_Strip, ...]:
 
     They move to the right with the rows: a strip touches few columns.
     """
-    matrix = (_interpolation(crop, size) @ _interpolation(low, square)[:crop]).astype(np.float32)
+    matrix = axis_weights(low, square, crop, size)
     strips = []
     for start in range(0, size, _STRIP):
         weights = matrix[start : start + _STRIP]
@@ -118,21 +120,3 @@ def _axis(low: int, square: int, crop: int, size: int) -> tuple[_Strip, ...]:
         rows = slice(start, start + len(weights))
         strips.append(_Strip(rows, first, last, np.ascontiguousarray(weights[:, first:last])))
     return tuple(strips)
-
-
-def _interpolation(source: int, target: int) -> NDArray[np.float64]:
-    """Weights (target, source) of bilinear interpolation with ``align_corners=False``.
-
-    Positions are float32, as in ATen's UpSampleKernel, so that both land on the same neighbours.
-    """
-    scale = np.float32(source) / np.float32(target)
-    position = np.maximum(
-        scale * (np.arange(target, dtype=np.float32) + np.float32(0.5)) - np.float32(0.5), 0
-    )
-    near = np.minimum(position.astype(np.intp), source - 1)
-    share = np.minimum(position - near, 1).astype(np.float64)
-    weights = np.zeros((target, source))
-    rows = np.arange(target)
-    weights[rows, near] = 1 - share
-    weights[rows, np.minimum(near + 1, source - 1)] += share
-    return weights

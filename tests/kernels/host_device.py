@@ -212,7 +212,8 @@ class HostDevice:
         lock: held while anything runs.
     """
 
-    library, name, compute_capability, driver = "host", "this host", (9, 0), "13.0"
+    library, ordinal, name, compute_capability = "host", 0, "this host", (9, 0)
+    driver, can_capture = "13.0", True
 
     def __init__(self, *, capacity: int = 1 << 30, backwards: bool = False) -> None:
         self.lock = threading.RLock()
@@ -220,6 +221,7 @@ class HostDevice:
         self.backwards = backwards
         self._capacity = capacity
         self._memory: weakref.WeakValueDictionary[int, HostMemory] = weakref.WeakValueDictionary()
+        self._pinned: weakref.WeakSet[HostMemory] = weakref.WeakSet()
         self._lent: dict[int, NDArray[Any]] = {}
         self._streams: dict[int, HostStream] = {}
         self._handles = itertools.count(1000)
@@ -243,7 +245,9 @@ class HostDevice:
         return memory
 
     def pinned(self, nbytes: int) -> HostMemory:
-        return self.memory(nbytes)
+        memory = self.memory(nbytes)
+        self._pinned.add(memory)
+        return memory
 
     def lend(self, array: NDArray[Any]) -> int:
         """The pointer of somebody else's array, as of a frame that lies on the device."""
@@ -252,23 +256,20 @@ class HostDevice:
 
     def upload(self, pointer: int, source: NDArray[Any] | Pinned, stream: Stream) -> None:
         assert isinstance(stream, HostStream)
-        if isinstance(source, np.ndarray):
+        held, locked = self._bytes(source)
+        if not locked:
             self.forbid_capture("a copy of pageable memory")
-            held = np.frombuffer(_contiguous(source).tobytes(), np.uint8)
-        else:
-            held = source.bytes
+            held = held.copy()
         stream.give(lambda: self._put(pointer, held))
 
     def download(self, target: NDArray[Any] | Pinned, pointer: int, stream: Stream) -> None:
         assert isinstance(stream, HostStream)
-        if isinstance(target, np.ndarray):
+        kept, locked = self._bytes(target)
+        if not locked:
             self.forbid_capture("a copy of pageable memory")
-            view = _contiguous(target).reshape(-1).view(np.uint8)
-            stream.give(lambda: self._take(view, pointer))
+        stream.give(lambda: self._take(kept, pointer))
+        if not locked:
             stream.synchronize()
-        else:
-            kept = target.bytes
-            stream.give(lambda: self._take(kept, pointer))
 
     def copy(self, target: int, source: int, nbytes: int, stream: Stream) -> None:
         assert isinstance(stream, HostStream)
@@ -321,6 +322,15 @@ class HostDevice:
         for memory in self._memory.values():
             memory.check()
 
+    def _bytes(self, array: NDArray[Any] | Pinned) -> tuple[NDArray[np.uint8], bool]:
+        """All bytes of it, and whether they are page-locked."""
+        if not isinstance(array, np.ndarray):
+            return array.bytes, True
+        if not array.flags.c_contiguous:
+            raise DeviceError("only C-contiguous arrays are copied")
+        held = array.reshape(-1).view(np.uint8)
+        return held, any(np.may_share_memory(held, memory.bytes) for memory in self._pinned)
+
     def _view(self, pointer: int, nbytes: int) -> NDArray[np.uint8]:
         self.check(pointer, nbytes)
         held = (ctypes.c_uint8 * nbytes).from_address(pointer)
@@ -331,9 +341,3 @@ class HostDevice:
 
     def _take(self, target: NDArray[np.uint8], pointer: int) -> None:
         target[:] = self._view(pointer, target.size)
-
-
-def _contiguous(array: NDArray[Any]) -> NDArray[Any]:
-    if not array.flags.c_contiguous:
-        raise DeviceError("only C-contiguous arrays are copied")
-    return array

@@ -126,6 +126,18 @@ def test_misuse_of_memory_is_an_error() -> None:
         device.close()
 
 
+def test_part_of_pinned_bytes_is_pinned() -> None:
+    device = HostDevice()
+    stream, memory, pinned = device.stream(), device.memory(4), device.pinned(8)
+    part = pinned.bytes[2:6]
+    device.upload(memory.pointer, part, stream)
+    part[:] = 9  # it was not copied
+    device.capture(stream, lambda: device.download(part, memory.pointer, stream))
+    found = np.zeros(4, np.uint8)
+    device.download(found, memory.pointer, stream)
+    assert found.tolist() == [9] * 4
+
+
 def test_a_lent_array_is_memory_of_the_device() -> None:
     device = HostDevice()
     stream, frame, memory = device.stream(), np.arange(4, dtype=np.int32), device.memory(16)

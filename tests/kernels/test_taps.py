@@ -69,5 +69,5 @@ def test_no_cell_with_weight_is_outside(name: str, source: int, target: int) -> 
     assert len(axis.first) == len(axis.weights) == target
     cells = axis.first[:, None] + np.arange(axis.weights.shape[1])
     used = cells[axis.weights != 0]
-    assert 0 <= axis.first.min()
+    assert axis.first.min() >= 0
     assert used.max() < source

@@ -36,10 +36,10 @@ class _Pass(NamedTuple):
         self.kernel.launch(stream, grid, _THREADS, *arguments)
 
 
-class PreparePlan:
+class Prepare:
     """Pictures of one size and type, made into a network's input by one rule.
 
-    It holds its tables and scratch memory on the device, so that :meth:`launch` allocates nothing,
+    It holds its tables and scratch memory on the device, so that a call allocates nothing,
     copies nothing from the host and never waits; it may be captured in a graph. The scratch memory
     serves one picture at a time: give work to one stream, or order the streams by events.
     """
@@ -47,21 +47,22 @@ class PreparePlan:
     def __init__(
         self,
         device: Device,
-        stream: Stream,
         shape: tuple[int, ...],
         grey: GreyTable,
         rule: Preparation,
+        stream: Stream,
     ) -> None:
         """
         Args:
             device: where.
-            stream: its tables are uploaded there.
             shape: of the pictures, (H, W) or (H, W, 3).
             grey: makes grey levels of their pixels; :meth:`show` takes another of its kind.
             rule: the rest.
+            stream: where its tables are uploaded.
 
         Raises:
             ValueError: pictures of another shape.
+            DeviceError: a kernel does not compile.
             DeviceOutOfMemory: the device has not got the memory.
         """
         if len(shape) not in (2, 3) or shape[2:] not in ((), (3,)) or min(shape) < 1:
@@ -106,14 +107,14 @@ class PreparePlan:
         self._grey = grey
         self._device.upload(self._block.pointer("grey"), grey.entries, stream)
 
-    def launch(self, stream: Stream, pixels: int, pitch: int, network: int) -> None:
-        """Give a picture's way to a stream.
+    def __call__(self, stream: Stream, pixels: int, pitch: int, network: int) -> None:
+        """Give the stream all that is to be done for one picture.
 
         Args:
-            stream: where it runs.
+            stream: where the pixels are ready and the answer will be.
             pixels: on the device, of the plan's shape and type; red, green and blue side by side.
             pitch: bytes from row to row.
-            network: on the device: (1, 3, square, square) of the rule's type, which is filled.
+            network: on the device, (1, 3, square, square) of the rule's type; whatever is there.
 
         Raises:
             ValueError: rows would overlap, or their pixels do not lie at whole multiples.

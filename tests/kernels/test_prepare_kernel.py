@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from edgesam.window import Window
 from edgesam_kernels.cpu import Preparation, prepare
 from edgesam_kernels.device import DeviceError
-from edgesam_kernels.device.prepare import PreparePlan
+from edgesam_kernels.device.prepare import Prepare
 from edgesam_kernels.grey import GreyTable, as_stored, grey_table
 from edgesam_kernels.prepare import Normalization, Resize
 from edgesam_kernels.taps import pillow_goes_down_first
 
 from .host_cuda import why_not
 from .host_device import HostDevice
-from .test_cuda import compile_cubin
+from .test_cuda import compile_cuda
 
 on_host = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
 
@@ -30,7 +30,7 @@ WINDOW = Window(40, 300)
 RULES: tuple[Resize, ...] = ("pil-bilinear", "area", "spline-cubic")
 NORMALIZATIONS: tuple[Normalization, ...] = ("mean-std", "min-max")
 
-# From (rows, columns) to (rows, columns): both ways, odd, thin, one pixel, whole factors, unchanged.
+# (rows, columns) to (rows, columns): both ways, odd, thin, one pixel, whole factors, unchanged.
 SIZES = [
     ((40, 30), (64, 48)),
     ((71, 53), (64, 47)),
@@ -47,7 +47,7 @@ SIZES = [
 ]
 
 
-@lru_cache(maxsize=None)
+@cache
 def table_of(dtype: str, kind: str = "window") -> GreyTable:
     """Shared, so that every test has the same few kernels."""
     if kind == "stored":
@@ -68,7 +68,9 @@ def draw(dtype: str, shape: tuple[int, ...], seed: int = 0) -> NDArray[Any]:
     elif dtype == "int8":
         pixels = rng.integers(-128, 128, shape).astype(dtype)
     else:
-        pixels = rng.normal(40, 150, shape).clip(0 if dtype == "uint16" else -900, 900).astype(dtype)
+        pixels = (
+            rng.normal(40, 150, shape).clip(0 if dtype == "uint16" else -900, 900).astype(dtype)
+        )
     rows, columns = shape[0] // 3, shape[1] // 3
     pixels[rows : 2 * rows, columns : 2 * columns] = 100
     return pixels
@@ -83,15 +85,15 @@ def rule_of(
 def on_device(
     device: HostDevice, pixels: NDArray[Any], grey: GreyTable, rule: Preparation, apart: int = 0
 ) -> NDArray[Any]:
-    """What a plan makes of pixels whose rows lie so many pixels further apart than they are long."""
+    """What a plan makes of pixels, between whose rows are ``apart`` others."""
     stream = device.stream()
-    plan = PreparePlan(device, stream, pixels.shape, grey, rule)
+    plan = Prepare(device, pixels.shape, grey, rule, stream)
     rows = np.full((len(pixels), pixels.shape[1] + apart, *pixels.shape[2:]), 77, pixels.dtype)
     rows[:, : pixels.shape[1]] = pixels
     source, result = device.memory(rows.nbytes), np.empty((1, 3, *[rule.square] * 2), rule.dtype)
     network = device.memory(result.nbytes)
     device.upload(source.pointer, rows, stream)
-    plan.launch(stream, source.pointer, rows[0].nbytes, network.pointer)
+    plan(stream, source.pointer, rows[0].nbytes, network.pointer)
     device.download(result, network.pointer, stream)
     for memory in (plan, source, network):
         memory.close()
@@ -119,7 +121,11 @@ def test_every_rule_at_every_size(
     size: tuple[tuple[int, int], tuple[int, int]], resize: Resize, normalization: Normalization
 ) -> None:
     source, target = size
-    check(draw("uint8", (*source, 3)), table_of("uint8", "stored"), rule_of(resize, normalization, target))
+    check(
+        draw("uint8", (*source, 3)),
+        table_of("uint8", "stored"),
+        rule_of(resize, normalization, target),
+    )
 
 
 @on_host
@@ -197,12 +203,10 @@ def test_a_plan_serves_picture_after_picture_and_may_be_captured() -> None:
     device = HostDevice()
     stream = device.stream()
     rule, table = rule_of("area", "min-max", (64, 48)), table_of("int16")
-    plan = PreparePlan(device, stream, (70, 52), table, rule)
+    plan = Prepare(device, (70, 52), table, rule, stream)
     assert plan.nbytes > 64 * 48 + 65536 + 4 * 256 * 256  # levels kept, and two of the tables
     source, network = device.memory(70 * 52 * 2), device.memory(4 * 3 * 64 * 64)
-    graph = device.capture(
-        stream, lambda: plan.launch(stream, source.pointer, 104, network.pointer)
-    )
+    graph = device.capture(stream, lambda: plan(stream, source.pointer, 104, network.pointer))
     result = np.empty((1, 3, 64, 64), np.float32)
     for seed, grey in [(1, table), (2, table), (3, table_of("int16", "inverted"))]:
         pixels = draw("int16", (70, 52), seed) // seed  # other ranges
@@ -219,15 +223,15 @@ def test_a_plan_refuses_what_it_was_not_made_for() -> None:
     device = HostDevice()
     stream, rule = device.stream(), rule_of("area", "mean-std", (64, 48))
     with pytest.raises(ValueError, match=r"found \(70, 52, 4\)"):
-        PreparePlan(device, stream, (70, 52, 4), table_of("int16"), rule)
-    plan = PreparePlan(device, stream, (70, 52), table_of("int16"), rule)
+        Prepare(device, (70, 52, 4), table_of("int16"), rule, stream)
+    plan = Prepare(device, (70, 52), table_of("int16"), rule, stream)
     with pytest.raises(ValueError, match=r"1 table\(s\) of int16 pixels; found 1 of uint8"):
         plan.show(as_stored(), stream)
     with pytest.raises(ValueError, match="1 table"):
         plan.show(table_of("int16", "three"), stream)
     for pixels, pitch in [(1024, 102), (1024, 105), (1025, 104)]:
         with pytest.raises(ValueError, match="rows of 104 bytes cannot lie"):
-            plan.launch(stream, pixels, pitch, 0)
+            plan(stream, pixels, pitch, 0)
     plan.close()
     device.close()
 
@@ -236,9 +240,9 @@ def test_a_plan_refuses_what_it_was_not_made_for() -> None:
 def test_the_double_sees_a_network_that_is_too_small() -> None:
     device = HostDevice()
     stream, rule = device.stream(), rule_of("area", "mean-std", (64, 48))
-    plan = PreparePlan(device, stream, (70, 52), table_of("int16"), rule)
+    plan = Prepare(device, (70, 52), table_of("int16"), rule, stream)
     source, network = device.memory(70 * 104), device.memory(4 * 3 * 64 * 64 - 4)
-    plan.launch(stream, source.pointer, 104, network.pointer)
+    plan(stream, source.pointer, 104, network.pointer)
     with pytest.raises(DeviceError, match="beside an allocation"):
         stream.synchronize()
 
@@ -251,13 +255,16 @@ class CompilingDevice(HostDevice):
             return None
 
     def module(self, source: str, name: str, options: Sequence[str] = ()) -> Any:
-        cubin(source, tuple(options))
+        check_with_nvrtc(source, name, tuple(options))
         return self.Nothing()
 
 
-@lru_cache(maxsize=None)
-def cubin(source: str, options: tuple[str, ...]) -> None:
-    assert compile_cubin(source, 90, *options).startswith(b"\x7fELF")
+@cache
+def check_with_nvrtc(source: str, name: str, options: tuple[str, ...]) -> None:
+    for architecture in ("sm_75", "sm_120"):
+        assert compile_cuda(source, architecture, " ".join(options)).startswith(b"\x7fELF")
+    fused = b"fma.rn" in compile_cuda(source, "compute_90", " ".join(options))
+    assert fused == (name == "prepare_blend"), "only the estimate does not mind"
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
@@ -275,7 +282,7 @@ def test_nvrtc_compiles_every_variant(
             ("float32", "window", source),
             ("int16", "three", source),
         ]:
-            PreparePlan(device, device.stream(), shape, table_of(pixels, kind), rule).close()
+            Prepare(device, shape, table_of(pixels, kind), rule, device.stream()).close()
 
 
 def test_both_orders_of_pillows_passes_are_tried_here() -> None:
