@@ -43,7 +43,7 @@ def test_every_module_of_the_tree_is_in_the_wheel(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     for folder in ("edgesam", "export", "kernels", "bench/edgesam_bench"):
         above = ROOT / folder if folder in ("export", "kernels") else (ROOT / folder).parent
-        sources = (ROOT / folder).rglob("*.cu")
+        sources = (ROOT / folder).rglob("*.cu*")
         for module in (*(ROOT / folder).rglob("*.py"), *sources):
             assert module.relative_to(above).as_posix() in names
 

@@ -1,8 +1,8 @@
 """Launches the kernels that make a network's input of a picture on a CUDA device. Knows no model.
 
-The same as :func:`edgesam_kernels.cpu.prepare`, bit for bit. A picture passes through memory once if
-it is normalised by constants, twice if by the range of what it is resized to; a spline's filters run
-over whole lines: six or seven kernels.
+The same as :func:`edgesam_kernels.cpu.prepare`, bit for bit. A picture passes through memory once
+if it is normalised by constants, twice if by the range of what it is resized to; a spline's filters
+run over whole lines: six or seven kernels.
 """
 
 from __future__ import annotations
