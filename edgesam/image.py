@@ -23,10 +23,11 @@ import numpy as np
 import numpy.typing as npt
 
 from edgesam.errors import ImageError
-from edgesam.levels import Levels, Percentiles
+from edgesam.levels import Levels, Percentiles, Rule
 from edgesam.origin import Origin
 from edgesam.place import Place
 from edgesam.window import Window
+from edgesam_kernels.grey import TYPES, GreyTable, grey_table
 
 _log = logging.getLogger("edgesam")
 
@@ -152,27 +153,52 @@ class Image:
         Raises:
             ImageError: levels were asked for, but the picture is in colour.
         """
-        levels, mapping = self._levels(window)
-        if self.inverted:
-            levels, mapping = np.uint8(255) - levels, f"{mapping}, inverted"
+        rule, mapping = self.grey_rule(window)
+        levels = rule(self.pixels)
         _log.info("rendered %d x %d pixels: %s", self.width, self.height, mapping)
         if levels.ndim == 2:
             return np.repeat(levels[:, :, np.newaxis], 3, axis=2), mapping
         return np.array(levels, order="C"), mapping
 
-    def _levels(self, window: Levels | None) -> tuple[npt.NDArray[np.uint8], str]:
-        """``pixels`` as uint8, not yet inverted, and how."""
+    def grey_rule(self, window: Levels | None = None) -> tuple[Rule, str]:
+        """What makes levels of each of the pixels, and in words, both as :meth:`to_rgb8` has them.
+
+        Raises:
+            ImageError: levels were asked for, but the picture is in colour.
+        """
+        rule, mapping = self._upright_rule(window)
+        if self.inverted:
+            return lambda pixels: np.uint8(255) - rule(pixels), f"{mapping}, inverted"
+        return rule, mapping
+
+    def grey_table(self, window: Levels | None = None) -> tuple[GreyTable, str] | None:
+        """:meth:`grey_rule` as a table, by which a device makes the same levels of these pixels.
+
+        None if there is no such table: for integers of 32 bits and more, for doubles, and for
+        floats with a lookup table of the file, which may rise and fall. :meth:`to_rgb8` then.
+
+        Raises:
+            ImageError: levels were asked for, but the picture is in colour.
+        """
+        rule, mapping = self.grey_rule(window)
+        by_file = window is None and self.window is None and isinstance(self.voi, LookupTable)
+        if self.pixels.dtype.name not in TYPES or (self.pixels.dtype.kind == "f" and by_file):
+            return None
+        return grey_table(self.pixels.dtype, rule), mapping
+
+    def _upright_rule(self, window: Levels | None) -> tuple[Rule, str]:
+        """Not yet inverted."""
         window = window or self.window
         if window is not None:
             if self.pixels.ndim == 3:
                 raise ImageError(
                     f"{window} was asked for, but the image is in colour; leave the window out"
                 )
-            return window.render(self.pixels)
+            return window.rule(self.pixels)
         if isinstance(self.voi, Window):
-            return self.voi.apply(self.pixels), f"{self.voi} of the file"
+            return self.voi.apply, f"{self.voi} of the file"
         if self.voi is not None:
-            return self.voi.apply(self.pixels), "VOI LUT of the file"
+            return self.voi.apply, "VOI LUT of the file"
         if self.pixels.dtype == np.uint8:
-            return self.pixels, "as stored"
-        return Percentiles().render(self.pixels)
+            return lambda pixels: pixels, "as stored"
+        return Percentiles().rule(self.pixels)

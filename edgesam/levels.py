@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -12,6 +13,12 @@ from edgesam.errors import ImageError
 from edgesam.presets import PRESETS
 from edgesam.window import Window
 
+Rule = Callable[[NDArray[Any]], NDArray[np.uint8]]
+"""Pixels of any shape -> their levels in that shape, or in red, green and blue along a last axis.
+
+Each by itself: what a pixel becomes does not hang on the others.
+"""
+
 
 class Levels(Protocol):
     """What :meth:`edgesam.Image.to_rgb8` can be told to show.
@@ -20,8 +27,12 @@ class Levels(Protocol):
     makes them of a word.
     """
 
-    def render(self, pixels: NDArray[Any]) -> tuple[NDArray[np.uint8], str]:
-        """Pixels (H, W), integers or floats -> (H, W) or (H, W, 3) uint8, and the words for it."""
+    def rule(self, pixels: NDArray[Any]) -> tuple[Rule, str]:
+        """What makes levels of a picture's pixels, and the words for it.
+
+        Args:
+            pixels: of the picture (H, W), integers or floats; the rule may be found from them.
+        """
 
 
 @dataclass(frozen=True)
@@ -51,23 +62,23 @@ class Percentiles:
         if self.above is not None and not np.isfinite(self.above):
             raise ImageError(f"{self}: the value must be finite")
 
-    def render(self, pixels: NDArray[Any]) -> tuple[NDArray[np.uint8], str]:
-        """Integers or floats of any shape as 0..255 of the same shape, and the words for it.
+    def rule(self, pixels: NDArray[Any]) -> tuple[Rule, str]:
+        """The line from one percentile of these pixels to the other, and the words for it.
 
-        Where the two percentiles coincide, the smallest to the largest value of all pixels; a
-        constant picture becomes 0, and so does one with no pixel above :attr:`above`.
+        Where the two coincide, from the smallest to the largest value of all pixels; a constant
+        picture becomes 0, and so does one with no pixel above :attr:`above`.
         """
         counted = pixels if self.above is None else pixels[pixels > self.above]
         if counted.size == 0:
-            return np.zeros(pixels.shape, np.uint8), f"no pixel above {self.above:g}, all as 0"
+            return _black, f"no pixel above {self.above:g}, all as 0"
         low, high = (float(value) for value in np.percentile(counted, (self.low, self.high)))
         mapping = f"{self} = {low:g}..{high:g}"
         if low == high:
             low, high = float(pixels.min()), float(pixels.max())
             mapping = f"range {low:g}..{high:g}"
         if low == high:
-            return np.zeros(pixels.shape, np.uint8), f"constant {low:g} as 0"
-        return Window((low + high) / 2, high - low, "linear_exact").apply(pixels), mapping
+            return _black, f"constant {low:g} as 0"
+        return Window((low + high) / 2, high - low, "linear_exact").apply, mapping
 
     def __str__(self) -> str:
         counted = "" if self.above is None else f" of pixels above {self.above:g}"
@@ -86,10 +97,10 @@ class Windows:
     green: Window
     blue: Window
 
-    def render(self, pixels: NDArray[Any]) -> tuple[NDArray[np.uint8], str]:
-        """Pixels (H, W) -> (H, W, 3) uint8, and the words for it."""
-        channels = [window.apply(pixels) for window in (self.red, self.green, self.blue)]
-        return np.stack(channels, axis=-1), str(self)
+    def rule(self, pixels: NDArray[Any]) -> tuple[Rule, str]:  # noqa: ARG002
+        """Each window's levels side by side, and the words for it."""
+        windows = (self.red, self.green, self.blue)
+        return lambda values: np.stack([w.apply(values) for w in windows], axis=-1), str(self)
 
     def __str__(self) -> str:
         windows = (self.red, self.green, self.blue)
@@ -133,6 +144,10 @@ def parse_levels(text: str) -> Levels:
             f"no grey levels {text!r}; there are: {', '.join((*PRESETS, *RULES))}, or give "
             "LEVEL,WIDTH, percentiles:LOW,HIGH or three windows as lung+liver+bone"
         ) from None
+
+
+def _black(pixels: NDArray[Any]) -> NDArray[np.uint8]:
+    return np.zeros(pixels.shape, np.uint8)
 
 
 def _percentiles(text: str, numbers: str) -> Percentiles:

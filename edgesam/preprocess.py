@@ -17,8 +17,7 @@ from edgesam.models import MODELS, Profile, PromptKind
 from edgesam.prompt import Prompt
 from edgesam.volume import Volume
 from edgesam_kernels.area import resize_area
-from edgesam_kernels.normalize import mean_std, min_max
-from edgesam_kernels.spline import resize_cubic
+from edgesam_kernels.cpu import Preparation, prepare, resize
 
 _CORNERS = np.array([2, 3], np.int32)  # labels of a box's two corners
 _PADDING_POINT = -1
@@ -54,25 +53,27 @@ def fit_of(
     return Fit.letterbox(height, width, square, per_axis=per_axis, pixel_aspect=pixel_aspect)
 
 
+def preparation(fit: Fit, profile: Profile) -> Preparation:
+    """What brings grey levels to the encoder of a model of that profile."""
+    return Preparation(
+        resize=profile.resize,
+        rows=fit.resized_height,
+        columns=fit.resized_width,
+        square=fit.square,
+        normalization=profile.normalization,
+        mean=profile.mean,
+        std=profile.std,
+    )
+
+
 def resized(rgb: NDArray[np.uint8], fit: Fit, profile: Profile) -> NDArray[np.uint8]:
     """The picture (H, W, 3) uint8 as it lies in the square: (rows, columns, 3) uint8."""
-    rows, columns = fit.resized_height, fit.resized_width
-    if profile.resize == "area":
-        return resize_area(rgb, rows, columns)
-    if profile.resize == "spline-cubic":
-        return resize_cubic(rgb, rows, columns)
-    from PIL import Image as Pillow
-
-    picture = Pillow.fromarray(rgb)
-    return np.asarray(picture.resize((columns, rows), Pillow.Resampling.BILINEAR))
+    return resize(rgb, profile.resize, fit.resized_height, fit.resized_width)
 
 
 def network_input(rgb: NDArray[np.uint8], fit: Fit, profile: Profile) -> NDArray[np.float32]:
     """The picture (H, W, 3) uint8 as the encoder takes it: (1, 3, square, square) float32."""
-    picture = resized(rgb, fit, profile)
-    if profile.normalization == "min-max":
-        return min_max(picture, fit.square)
-    return mean_std(picture, fit.square, profile.mean, profile.std)
+    return prepare(rgb, None, preparation(fit, profile))
 
 
 def check_prompt(

@@ -94,9 +94,12 @@ class Window:
             mapped[start : start + rows] = self._grey(block)
         return mapped
 
-    def render(self, pixels: npt.NDArray[Any]) -> tuple[npt.NDArray[np.uint8], str]:
-        """:meth:`apply`, and the words for it: as ``window 40/400``."""
-        return self.apply(pixels), str(self)
+    def rule(
+        self,
+        pixels: npt.NDArray[Any],  # noqa: ARG002
+    ) -> tuple[Callable[[npt.NDArray[Any]], npt.NDArray[np.uint8]], str]:
+        """:meth:`apply`, whatever the picture, and the words for it: as ``window 40/400``."""
+        return self.apply, str(self)
 
     def __str__(self) -> str:
         name = "" if self.function == "linear" else f" {self.function}"

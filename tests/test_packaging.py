@@ -35,7 +35,7 @@ def test_the_wheel_holds_our_packages_and_nothing_compiled(wheel: Path) -> None:
     assert {top for top in tops if not top.endswith(".dist-info")} == PACKAGES
     assert {f"{package}/py.typed" for package in PACKAGES} <= set(names)
     suffixes = {Path(name).suffix for name in names if ".dist-info" not in name}
-    assert suffixes <= {".py", ".typed", ".json", ".cu"}
+    assert suffixes <= {".py", ".typed", ".json", ".cu", ".cuh"}
     assert any(name.endswith("licenses/NOTICE") for name in names)
 
 
@@ -43,7 +43,7 @@ def test_every_module_of_the_tree_is_in_the_wheel(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     for folder in ("edgesam", "export", "kernels", "bench/edgesam_bench"):
         above = ROOT / folder if folder in ("export", "kernels") else (ROOT / folder).parent
-        sources = (ROOT / folder).rglob("*.cu")
+        sources = (ROOT / folder).rglob("*.cu*")
         for module in (*(ROOT / folder).rglob("*.py"), *sources):
             assert module.relative_to(above).as_posix() in names
 

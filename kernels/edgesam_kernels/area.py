@@ -41,12 +41,12 @@ def _whole_factors(picture: NDArray[np.uint8], down_y: int, down_x: int) -> NDAr
 
 def _fractional(picture: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
     """Overlap-weighted means: rows of pixels first, then columns of sums, in float32."""
-    first, weights = _overlaps(picture.shape[1], width)
+    first, weights = overlaps(picture.shape[1], width)
     sums = np.zeros((picture.shape[0], width, picture.shape[2]), np.float32)
     for tap in range(weights.shape[1]):
         index = np.minimum(first + tap, picture.shape[1] - 1)
         sums += picture[:, index] * weights[:, tap, None]
-    first, weights = _overlaps(picture.shape[0], height)
+    first, weights = overlaps(picture.shape[0], height)
     means = np.zeros((height, width, picture.shape[2]), np.float32)
     for tap in range(weights.shape[1]):
         index = np.minimum(first + tap, picture.shape[0] - 1)
@@ -60,7 +60,7 @@ def _to_uint8(values: NDArray[np.float32]) -> NDArray[np.uint8]:
     return rounded
 
 
-def _overlaps(source: int, target: int) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+def overlaps(source: int, target: int) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
     """First source cell of each target cell, and the weight of it and of those after it."""
     scale = source / target
     begin = np.arange(target) * scale
@@ -85,8 +85,8 @@ def _overlaps(source: int, target: int) -> tuple[NDArray[np.intp], NDArray[np.fl
 
 def _grow(picture: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
     """Where a side grows OpenCV blends two neighbours, with integer weights."""
-    left, right, share_x = _neighbours(picture.shape[1], width)
-    top, bottom, share_y = _neighbours(picture.shape[0], height)
+    left, right, share_x = neighbours(picture.shape[1], width)
+    top, bottom, share_y = neighbours(picture.shape[0], height)
     wide = picture.astype(np.int32)
     rows = wide[:, left] * share_x[:, 0, None] + wide[:, right] * share_x[:, 1, None]
     upper, lower = rows[top] >> 4, rows[bottom] >> 4
@@ -95,7 +95,7 @@ def _grow(picture: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uin
     return grown
 
 
-def _neighbours(
+def neighbours(
     source: int, target: int
 ) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.int32]]:
     """Both neighbours of each target cell and their integer weights (target, 2)."""

@@ -16,16 +16,40 @@ def mean_std(
     std: tuple[float, float, float],
 ) -> NDArray[np.float32]:
     """(x - mean) / std per channel: (h, w, 3) uint8 -> (1, 3, square, square) float32."""
-    levels = np.arange(256, dtype=np.float32)[None]
-    table = (levels - _column(mean)) / _column(std)
-    return _padded(picture, square, table)
+    return _padded(picture, square, mean_std_table(mean, std))
 
 
 def min_max(picture: NDArray[np.uint8], square: int) -> NDArray[np.float32]:
     """The picture's own range, all channels together, to 0..1; a flat picture is all zeros."""
     low, high = int(picture.min()), int(picture.max())
-    levels = (np.arange(256, dtype=np.float64) - low) / max(high - low, 1e-8)
-    return _padded(picture, square, np.broadcast_to(levels.astype(np.float32), (3, 256)))
+    table = np.zeros((3, 256), np.float32)
+    table[:, low:] = _shares(np.arange(256 - low), high - low)
+    return _padded(picture, square, table)
+
+
+def mean_std_table(
+    mean: tuple[float, float, float], std: tuple[float, float, float]
+) -> NDArray[np.float32]:
+    """What :func:`mean_std` makes of each level: (3, 256) float32."""
+    levels = np.arange(256, dtype=np.float32)[None]
+    table: NDArray[np.float32] = (levels - _column(mean)) / _column(std)
+    return table
+
+
+def min_max_table() -> NDArray[np.float32]:
+    """What :func:`min_max` makes of a level: (256, 256) float32.
+
+    The first index is the picture's range, the greatest less the smallest level; the second the
+    level less the smallest. Beyond the range there are zeros.
+    """
+    table = np.zeros((256, 256), np.float32)
+    for extent, shares in enumerate(table):
+        shares[: extent + 1] = _shares(np.arange(extent + 1), extent)
+    return table
+
+
+def _shares(above: NDArray[np.intp], extent: int) -> NDArray[np.float32]:
+    return (above / max(extent, 1e-8)).astype(np.float32)
 
 
 def _column(values: tuple[float, float, float]) -> NDArray[np.float32]:

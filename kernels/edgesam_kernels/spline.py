@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-_POLE = -0.267949192431122706472553658494127633  # sqrt(3) - 2, the cubic B-spline's
+POLE = -0.267949192431122706472553658494127633  # sqrt(3) - 2, the cubic B-spline's
 _FADED = 1e-60  # powers of the pole below this change no level
 _TRUNCATE = 4.0  # where the Gaussian ends, in standard deviations
 _DOUBT = 1e-9  # so near to a whole level roundings decide; those of _estimate are below 1e-11
@@ -28,7 +28,7 @@ _STRIP = 8  # rows per step: few enough for the processor's cache
 _POINTS = 4096  # likewise, of pixels computed one by one
 
 
-class _Taps(NamedTuple):
+class SplineTaps(NamedTuple):
     """The four coefficients that each target cell blends."""
 
     cell: NDArray[np.intp]  # (4, target)
@@ -43,7 +43,7 @@ def resize_cubic(picture: NDArray[np.uint8], height: int, width: int) -> NDArray
     grey = bool((picture == picture[:, :, :1]).all())
     distinct = 1 if grey else channels
     planes = [_coefficients(picture[:, :, c], height, width) for c in range(distinct)]
-    down, across = _taps(rows, height), _taps(columns, width)
+    down, across = spline_taps(rows, height), spline_taps(columns, width)
     low, high = int(picture.min()), int(picture.max())
     result = np.empty((height, width, channels), np.uint8)
     doubtful = np.zeros((height, width), np.bool_)
@@ -60,14 +60,14 @@ def resize_cubic(picture: NDArray[np.uint8], height: int, width: int) -> NDArray
 
 def _coefficients(plane: NDArray[np.uint8], height: int, width: int) -> NDArray[np.float64]:
     """The spline's coefficients of one channel (H, W), turned: (W, H)."""
-    smooth = _smooth(plane, _gaussian(plane.shape[0] / height), _gaussian(plane.shape[1] / width))
+    smooth = _smooth(plane, gaussian(plane.shape[0] / height), gaussian(plane.shape[1] / width))
     _prefilter(smooth)
     turned = np.ascontiguousarray(smooth.T)
     _prefilter(turned)
     return turned
 
 
-def _gaussian(factor: float) -> NDArray[np.float64]:
+def gaussian(factor: float) -> NDArray[np.float64]:
     """Weights (2 radius + 1,) that an axis is smoothed with before it shrinks by a factor."""
     sigma = max(0.0, (factor - 1) / 2)
     radius = int(_TRUNCATE * sigma + 0.5)
@@ -119,27 +119,27 @@ def _prefilter(lines: NDArray[np.float64]) -> None:
     size = len(lines)
     if size == 1:
         return
-    lines *= (1.0 - _POLE) * (1.0 - 1.0 / _POLE)
-    across_all: float = _POLE ** (size - 1)
+    lines *= (1.0 - POLE) * (1.0 - 1.0 / POLE)
+    across_all: float = POLE ** (size - 1)
     lines[0] += across_all * lines[-1]
-    power = _POLE
+    power = POLE
     for i in range(1, size - 1):
         lines[0] += power * (lines[i] + across_all * lines[size - 1 - i])
-        power *= _POLE
+        power *= POLE
         if abs(power) < _FADED:
             break
     lines[0] /= 1 - across_all * across_all
     share = np.empty_like(lines[0])
     for i in range(1, size):
-        np.multiply(lines[i - 1], _POLE, out=share)
+        np.multiply(lines[i - 1], POLE, out=share)
         lines[i] += share
-    lines[-1] = (_POLE * lines[-2] + lines[-1]) * _POLE / (_POLE * _POLE - 1)
+    lines[-1] = (POLE * lines[-2] + lines[-1]) * POLE / (POLE * POLE - 1)
     for i in range(size - 2, -1, -1):
         np.subtract(lines[i + 1], lines[i], out=lines[i])
-        lines[i] *= _POLE
+        lines[i] *= POLE
 
 
-def _taps(source: int, target: int) -> _Taps:
+def spline_taps(source: int, target: int) -> SplineTaps:
     """Where cells of the target lie among those of the source, both as wide as the axis."""
     position = (np.arange(target) + 0.5) * (source / target) - 0.5
     position = np.abs(position) if source > 1 else np.zeros(target)
@@ -150,13 +150,13 @@ def _taps(source: int, target: int) -> _Taps:
     first = z * z * z / 6.0
     second = (y * y * (y - 2.0) * 3.0 + 4.0) / 6.0
     third = (z * z * (z - 2.0) * 3.0 + 4.0) / 6.0
-    return _Taps(cell, np.stack([first, second, third, 1.0 - first - second - third]))
+    return SplineTaps(cell, np.stack([first, second, third, 1.0 - first - second - third]))
 
 
 def _estimate(
     plane: NDArray[np.float64],
-    down: _Taps,
-    across: _Taps,
+    down: SplineTaps,
+    across: SplineTaps,
     low: int,
     high: int,
     result: NDArray[np.uint8],
@@ -179,7 +179,7 @@ def _strips(size: int) -> Iterator[slice]:
     return (slice(start, min(start + _STRIP, size)) for start in range(0, size, _STRIP))
 
 
-def _blend(lines: NDArray[np.float64], taps: _Taps, strip: slice) -> NDArray[np.float64]:
+def _blend(lines: NDArray[np.float64], taps: SplineTaps, strip: slice) -> NDArray[np.float64]:
     """Some target cells along the first axis."""
     first, second, third, fourth = (
         lines[cell] * weight[:, None]
@@ -191,14 +191,14 @@ def _blend(lines: NDArray[np.float64], taps: _Taps, strip: slice) -> NDArray[np.
 
 def _exact(
     planes: list[NDArray[np.float64]],
-    down: _Taps,
-    across: _Taps,
+    down: SplineTaps,
+    across: SplineTaps,
     y: NDArray[np.intp],
     x: NDArray[np.intp],
     channels: int,
 ) -> NDArray[np.float64]:
     """The spline at pixels (n,) and (n,) of the result, as scipy sums it up: (channels, n)."""
-    through = _taps(channels, channels)
+    through = spline_taps(channels, channels)
     stride = planes[0].shape[1]
     total = np.zeros((channels, len(y)))
     coefficients, part = np.empty_like(total), np.empty_like(total)

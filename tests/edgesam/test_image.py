@@ -9,6 +9,7 @@ import pytest
 
 from edgesam.errors import ImageError
 from edgesam.image import Image, LookupTable
+from edgesam.levels import Percentiles, Windows
 from edgesam.window import Window
 
 
@@ -188,3 +189,52 @@ def test_long_thin_images(shape: tuple[int, ...]) -> None:
     rgb, _ = Image.from_array(pixels).to_rgb8()
     assert rgb.shape == (*shape[:2], 3)
     assert rgb.max() == 255
+
+
+TABLE = LookupTable(-3, np.array([5, 900, 20, 1023], np.uint16), 10)
+BY_TABLE = [
+    Image(np.arange(252, dtype=np.uint8).reshape(12, 7, 3)),
+    Image(np.arange(252, dtype=np.uint8).reshape(12, 7, 3), inverted=True),
+    Image(np.arange(-900, 900, 7, dtype=np.int16)[None], voi=Window(40, 400), inverted=True),
+    Image(
+        np.arange(-900, 900, 7, dtype=np.int16)[None],
+        voi=Window(40, 400),
+        window=Percentiles(5, 90),
+    ),
+    Image(np.arange(-9, 9, dtype=np.int16)[None], voi=TABLE),
+    Image((np.arange(252) ** 2).astype(np.uint16).reshape(12, 7, 3)),
+    Image(np.linspace(-3, 900, 100, dtype=np.float32)[None], inverted=True),
+    Image(np.full((3, 4), 7, np.float32)),
+    Image(
+        np.arange(120, dtype=np.int8)[None], window=Windows(*(Window(x, 40) for x in (9, 50, 80)))
+    ),
+    Image(np.arange(99, dtype=np.float32)[None], voi=TABLE, window=Window(40, 30, "sigmoid")),
+]
+
+
+@pytest.mark.parametrize("image", BY_TABLE, ids=range(len(BY_TABLE)))
+def test_a_table_makes_the_same_levels(image: Image) -> None:
+    found = image.grey_table()
+    assert found is not None
+    levels, mapping = image.to_rgb8()
+    assert found[1] == mapping
+    np.testing.assert_array_equal(found[0].levels(image.pixels), levels)
+
+
+def test_a_table_shows_another_window() -> None:
+    image = Image(np.arange(-900, 900, 7, dtype=np.int16)[None], voi=TABLE)
+    found = image.grey_table(Window(-100, 700))
+    assert found is not None
+    np.testing.assert_array_equal(
+        found[0].levels(image.pixels), image.to_rgb8(Window(-100, 700))[0]
+    )
+
+
+@pytest.mark.parametrize("dtype", [np.int32, np.float64, np.float16])
+def test_other_pixels_have_no_table(dtype: type[np.generic]) -> None:
+    assert Image(np.zeros((2, 3), dtype)).grey_table(Window(0, 1)) is None
+
+
+def test_floats_have_no_table_of_a_lookup_table() -> None:
+    assert Image(np.zeros((2, 3), np.float32), voi=TABLE).grey_table() is None
+    assert Image(np.zeros((2, 3), np.float32), voi=TABLE).grey_table(Window(0, 1)) is not None

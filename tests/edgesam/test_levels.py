@@ -24,6 +24,11 @@ MR = Percentiles(above=0)
 THREE = Windows(Window(40, 400), Window(-600, 1500), Window(400, 1800))
 
 
+def shown(levels: Levels, pixels: NDArray[np.generic]) -> tuple[NDArray[np.uint8], str]:
+    rule, words = levels.rule(pixels)
+    return rule(pixels), words
+
+
 def ramp(low: int, high: int) -> NDArray[np.int16]:
     return np.arange(low, high, dtype=np.int16).reshape(4, -1)
 
@@ -53,7 +58,7 @@ def test_percentiles_above_a_value_leave_the_background_out() -> None:
     st.sampled_from([MR, Percentiles(), Percentiles(10, 60), Percentiles(above=-50)]),
 )
 def test_percentiles_keep_the_order_of_grey(pixels: NDArray[np.float32], rule: Levels) -> None:
-    grey, words = rule.render(pixels)
+    grey, words = shown(rule, pixels)
     assert grey.shape == pixels.shape
     assert grey.dtype == np.uint8
     assert words
@@ -65,22 +70,22 @@ def test_percentiles_keep_the_order_of_grey(pixels: NDArray[np.float32], rule: L
 def test_wide_pixels(dtype: type[np.generic]) -> None:
     pixels = ramp(0, 2000).astype(dtype)
     for levels in (MR, Percentiles(1, 99), Window(500, 700), THREE):
-        want, words = levels.render(pixels.astype(np.float64))
-        got, same = levels.render(pixels)
+        want, words = shown(levels, pixels.astype(np.float64))
+        got, same = shown(levels, pixels)
         assert np.abs(got.astype(int) - want).max() <= 1
         assert dtype is np.float16 or (words == same and np.array_equal(got, want))
 
 
 def test_a_slice_without_signal_is_black() -> None:
     air = np.zeros((3, 4), np.int16)
-    assert MR.render(air)[1] == "no pixel above 0, all as 0"
-    assert not MR.render(air - 5)[0].any()
-    assert MR.render(air + 5)[1] == "constant 5 as 0"
+    assert shown(MR, air)[1] == "no pixel above 0, all as 0"
+    assert not shown(MR, air - 5)[0].any()
+    assert shown(MR, air + 5)[1] == "constant 5 as 0"
 
 
 def test_where_the_counted_pixels_are_alike_the_whole_range_counts() -> None:
     binary = np.array([[0, 0, 7, 7]], np.int16)
-    grey, words = MR.render(binary)
+    grey, words = shown(MR, binary)
     assert words == "range 0..7"
     assert grey.tolist() == [[0, 0, 255, 255]]
 

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from importlib.resources import files
+
+_INCLUDE = re.compile(r'^#include "(\w+\.cuh)"$', re.MULTILINE)
 
 
 def source(name: str) -> str:
-    """The text of a kernel's file, as ``finish``; it includes nothing.
+    """The text of a kernel's file, as ``finish``, with what it shares with others in its place.
 
     Raises:
         FileNotFoundError: there is no such kernel.
     """
-    return files(__name__).joinpath(f"{name}.cu").read_text("utf-8")
+    text = files(__name__).joinpath(f"{name}.cu").read_text("utf-8")
+    return _INCLUDE.sub(lambda include: _shared(include[1]), text)
 
 
 def names() -> list[str]:
     """Of all kernels, sorted."""
     here = files(__name__).iterdir()
     return sorted(entry.name[:-3] for entry in here if entry.name.endswith(".cu"))
+
+
+def _shared(name: str) -> str:
+    return files(__name__).joinpath(name).read_text("utf-8")
