@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import logging
-import re
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -14,19 +13,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgesam.cancel import Cancel
-from edgesam.embedding import ImageSide
+from edgesam.embedding import ImageSide, Tensor, on_host
+from edgesam.engines import ort_cuda
 from edgesam.engines.ort_bytes import asks_for_bytes, start_in_bytes
-from edgesam.engines.protocol import Graphs, MaskPrompts, Prompts
+from edgesam.engines.ort_copying import identity
+from edgesam.engines.ort_errors import line_of, said_of
+from edgesam.engines.ort_resident import ResidentSession
+from edgesam.engines.protocol import Graphs, MaskPrompts, Prompts, Session
 from edgesam.engines.refusal import device_for
-from edgesam.errors import BundleError, EngineUnavailable, OutOfMemory, PrecisionMismatch
+from edgesam.errors import PrecisionMismatch
 from edgesam.machine import byte_products
 
 logger = logging.getLogger("edgesam")
 
 _PROVIDERS: dict[str, list[tuple[str, dict[str, str]]]] = {
     "cpu": [("CPUExecutionProvider", {})],
-    # TensorFloat-32 keeps 10 bits of mantissa: it would not be the fp32 that was asked for.
-    "cuda": [("CUDAExecutionProvider", {"use_tf32": "0"}), ("CPUExecutionProvider", {})],
+    "cuda": ort_cuda.PROVIDERS,
 }
 _HINTS = {"cuda": 'pip install "edgesam[gpu]"'}
 # Of outputs, which are float32 in graphs of every precision.
@@ -48,7 +50,7 @@ class OnnxRuntime:
             # By name: a folder is left where one of two packages with this module is removed.
             from onnxruntime import InferenceSession  # noqa: F401
         except ImportError as error:  # on Windows mostly a missing Visual C++ runtime
-            return f"is installed but cannot be imported ({_line(error)}). Try: install it again"
+            return f"is installed but cannot be imported ({line_of(error)}). Try: install it again"
         return None
 
     def devices(self) -> tuple[str, ...]:
@@ -71,7 +73,7 @@ class OnnxRuntime:
         precision: str,
         device: str,
         threads: int | None,
-    ) -> OrtSession:
+    ) -> Session:
         device = device_for(self, precision, device, runs=_ELEMENT_TYPE, hints=_HINTS)
         if precision == "fp16" and precision not in self.precisions(device):
             logger.warning(
@@ -93,10 +95,12 @@ class OnnxRuntime:
                     if device == "cuda"
                     else "this processor is not known to multiply bytes exactly (VNNI)",
                 )
-        return OrtSession(
-            *(_load(path, precision, device, threads, path in in_bytes) for path in paths),
-            device=device,
+        encoder, image_side, decoder = (
+            _load(path, precision, device, threads, path in in_bytes) for path in paths
         )
+        if device == "cuda":
+            return ResidentSession(encoder, image_side, decoder, _copier(), device=device)
+        return OrtSession(encoder, image_side, decoder, device=device)
 
 
 def _load(path: Path, precision: str, device: str, threads: int | None, in_bytes: bool) -> Any:
@@ -118,22 +122,31 @@ def _load(path: Path, precision: str, device: str, threads: int | None, in_bytes
     if threads is not None:
         options.intra_op_num_threads = threads
     start = partial(onnxruntime.InferenceSession, path, options, providers=_PROVIDERS[device])
-    try:
-        session = start_in_bytes(start, options, path.name) if in_bytes else start()
-    except PrecisionMismatch:
-        raise
-    except Exception as error:  # onnxruntime's errors share no narrower base
-        if _is_about_memory(error):
-            raise _out_of_memory(f"loading {path.name}", error) from None
-        raise BundleError(f"onnxruntime cannot load {path.name}: {_line(error)}") from None
-    # A provider that fails to start is dropped with a log line only: read back what runs.
-    wanted, running = _PROVIDERS[device][0][0], session.get_providers()
-    if running[0] != wanted:
-        raise EngineUnavailable(f"onnxruntime was asked for {wanted} and runs {running[0]}")
+    if device == "cuda":
+        ort_cuda.prepare(options)
+        session = ort_cuda.start(start, path.name)
+    else:
+        try:
+            session = start_in_bytes(start, options, path.name) if in_bytes else start()
+        except PrecisionMismatch:
+            raise
+        except Exception as error:  # onnxruntime's errors share no narrower base
+            doing = f"loading {path.name}"
+            raise said_of(error, doing, f"onnxruntime cannot load {path.name}") from None
     found = {value.type for value in session.get_outputs()}
     if found != {_ELEMENT_TYPE[precision]}:
         raise PrecisionMismatch(f"{path.name} should run in {precision} and gives {sorted(found)}")
     return session
+
+
+def _copier() -> Any:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    ort_cuda.prepare(options)
+    make = partial(onnxruntime.InferenceSession, identity(), options, providers=ort_cuda.PLAIN)
+    return ort_cuda.start(make, "the graph that copies")
 
 
 def _run(
@@ -153,29 +166,9 @@ def _run(
     except Exception as error:
         if cancel is not None:
             cancel.check()
-        if _is_about_memory(error):
-            raise _out_of_memory(f"computing {outputs[0]}", error) from None
-        raise BundleError(f"onnxruntime cannot run the graph: {_line(error)}") from None
-
-
-def _is_about_memory(error: Exception) -> bool:
-    return any(
-        sign in str(error).lower()
-        for sign in ("allocat", "bad_alloc", "bad alloc", "alloc_failed", "out of memory")
-    )
-
-
-def _out_of_memory(doing: str, error: Exception) -> OutOfMemory:
-    asked = re.search(r"buffer of size (\d+)", str(error))
-    size = f" ({int(asked[1]) >> 20} MiB more were asked for)" if asked else ""
-    return OutOfMemory(
-        f"onnxruntime ran out of memory while {doing}{size}: close other programs, or take a "
-        "smaller model"
-    )
-
-
-def _line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]
+        raise said_of(
+            error, f"computing {outputs[0]}", "onnxruntime cannot run the graph"
+        ) from None
 
 
 class OrtSession:
@@ -195,9 +188,9 @@ class OrtSession:
         result: NDArray[np.float32] = _run(self._encoder, ["image_embeddings"], inputs, cancel)[0]
         return result
 
-    def image_side(self, embedding: NDArray[np.float32], masks: MaskPrompts) -> ImageSide:
+    def image_side(self, embedding: Tensor, masks: MaskPrompts) -> ImageSide:
         inputs = {
-            "image_embeddings": embedding,
+            "image_embeddings": on_host(embedding),
             "mask_input": masks.logits,
             "has_mask_input": masks.given,
         }
@@ -210,7 +203,7 @@ class OrtSession:
             self._decoder,
             ["low_res_masks", "iou_predictions"],
             {
-                **dict(zip(self._side_names, side, strict=True)),
+                **dict(zip(self._side_names, map(on_host, side), strict=True)),
                 "point_coords": prompts.coords,
                 "point_labels": prompts.labels,
                 "mask_tokens": np.array(tokens, np.int64),

@@ -21,6 +21,7 @@ import edgesam.engines
 from edgesam.bundle import open_bundle, write_bundle
 from edgesam.commands import doctor, main
 from edgesam.digest import sha256_of
+from edgesam.engines import ort_cuda
 from edgesam.engines.ort import OnnxRuntime
 from edgesam.home import bundle_path
 from edgesam.manifest import ROLES, BundleFile, Manifest, Variant
@@ -124,6 +125,18 @@ class TestMachine:
         assert found["engine onnxruntime"] == ("note", "needs the package onnxruntime")
         assert found["engines"][0] == "problem"
         assert "edgesam[cpu]" in found["engines"][1]
+
+    def test_cuda_that_is_offered_and_cannot_start(
+        self, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+    ) -> None:
+        """onnxruntime-gpu offers CUDA wherever it is installed."""
+        monkeypatch.setattr(Engine, "devices", lambda self: ("cpu", "cuda"))
+        monkeypatch.setattr(ort_cuda, "missing", lambda: "no NVIDIA driver was found")
+        found = findings(capsys, code=0)
+        assert found["engine onnxruntime"] == ("ok", "cpu, cuda")
+        assert found["onnxruntime on cuda"] == ("note", "no NVIDIA driver was found")
+        monkeypatch.setattr(ort_cuda, "missing", lambda: None)
+        assert "onnxruntime on cuda" not in findings(capsys, code=0)
 
     def test_two_onnxruntimes(self, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
         installed(monkeypatch, "pip", "onnxruntime", "onnxruntime-gpu")

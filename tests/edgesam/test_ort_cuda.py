@@ -1,0 +1,230 @@
+"""ONNX Runtime on CUDA: how it is opened and what is read back, on a fake that records."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from edgesam import BundleError, EngineUnavailable, OutOfMemory, PrecisionMismatch
+from edgesam.embedding import on_host
+from edgesam.engines import Graphs, MaskPrompts, Prompts, ort_cuda
+from edgesam.engines.ort import OnnxRuntime
+from edgesam.engines.ort_resident import ResidentSession
+
+Noise = Callable[..., NDArray[np.uint8]]
+BOTH = ["CUDAExecutionProvider", "CPUExecutionProvider"]
+
+
+class Fake:
+    """Opens sessions on the CPU that say that they run on CUDA, and remembers how."""
+
+    def __init__(self, onnxruntime: Any) -> None:
+        self.opened: list[dict[str, Any]] = []
+        self.recorded: list[str | None] = []
+        self.providers = BOTH
+        self.nodes: list[Any] = []
+        self.error: Exception | None = None
+        fake, real = self, onnxruntime.InferenceSession
+
+        class Session(real):  # type: ignore[misc]
+            def __init__(self, source: Any, options: Any, providers: Any, **more: Any) -> None:
+                fake.opened.append({"providers": providers, **more})
+                fake.recorded.append(options.get_session_config_entry(ort_cuda._RECORD))
+                if fake.error is not None:
+                    raise fake.error
+                super().__init__(source, options, providers=["CPUExecutionProvider"])
+
+            def get_providers(self) -> list[str]:
+                return fake.providers
+
+            def get_provider_graph_assignment_info(self) -> list[Any]:
+                on_gpu = SimpleNamespace(ep_name=BOTH[0], get_nodes=lambda: [node("Conv")])
+                on_cpu = SimpleNamespace(ep_name=BOTH[1], get_nodes=lambda: fake.nodes)
+                return [on_gpu, on_cpu]
+
+        self.Session = Session
+
+
+def node(kind: str) -> Any:
+    return SimpleNamespace(name=f"/it/{kind}", op_type=kind, domain="")
+
+
+@pytest.fixture
+def fake(monkeypatch: pytest.MonkeyPatch) -> Fake:
+    import onnxruntime
+
+    fake = Fake(onnxruntime)
+    value = onnxruntime.OrtValue.ortvalue_from_shape_and_type
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: BOTH)
+    monkeypatch.setattr(onnxruntime, "InferenceSession", fake.Session)
+    monkeypatch.setattr(
+        onnxruntime.OrtValue,
+        "ortvalue_from_shape_and_type",
+        lambda shape, dtype, device, number: value(shape, dtype, {"cuda": "cpu"}[device], number),
+    )
+    return fake
+
+
+def opened(graphs: Graphs, precision: str = "fp32") -> Any:
+    return OnnxRuntime().open(graphs, precision=precision, device="cuda", threads=None)
+
+
+class TestOpening:
+    def test_it_computes_on_the_device(self, fake: Fake, lite_graphs: Graphs, noise: Noise) -> None:
+        session = opened(lite_graphs)
+        assert isinstance(session, ResidentSession)
+        assert session.description == "onnxruntime:cuda"
+        embedding = session.encode(noise(1, 3, 256, 256).astype(np.float32) / 255)
+        assert not isinstance(embedding, np.ndarray)
+        assert not [
+            part
+            for part in session.image_side(embedding, MaskPrompts.none(256))
+            if isinstance(part, np.ndarray)
+        ]
+        assert on_host(embedding).shape == (1, 256, 64, 64)
+        prompts = Prompts(np.full((1, 2, 2), 9, np.float32), np.array([[2, 3]], np.int32))
+        side = session.image_side(embedding, MaskPrompts.none(256))
+        assert session.decode(side, prompts, (0,))[0].shape == (1, 1, 256, 256)
+        session.close()
+
+    def test_how_sessions_are_made(self, fake: Fake, lite_graphs: Graphs) -> None:
+        opened(lite_graphs).close()
+        assert fake.recorded == ["1"] * 4
+        for one in fake.opened:
+            assert one["enable_fallback"] == 0, "else onnxruntime goes to the CPU by itself"
+            assert [name for name, _ in one["providers"]] == BOTH
+            assert one["providers"][0][1]["use_tf32"] == "0"
+        graphs = [one["providers"][0][1].get("enable_cuda_graph") for one in fake.opened]
+        assert graphs == ["1", "1", "1", None], "the graph that copies is not recorded"
+
+    def test_an_int8_variant_without_bytes(self, fake: Fake, lite_graphs: Graphs) -> None:
+        with pytest.raises(PrecisionMismatch, match="has anything in 8 bits"):
+            opened(lite_graphs, "int8")
+        assert fake.opened == []
+
+
+class TestReadBack:
+    def test_nodes_of_shapes_may_stay_on_the_cpu(self, fake: Fake, lite_graphs: Graphs) -> None:
+        fake.nodes = [node("Shape"), node("Concat")]
+        opened(lite_graphs).close()
+
+    def test_a_node_that_the_cpu_would_compute(self, fake: Fake, lite_graphs: Graphs) -> None:
+        fake.nodes = [node("Shape"), node("ConvTranspose")]
+        with pytest.raises(
+            EngineUnavailable,
+            match=r"ConvTranspose '/it/ConvTranspose' of image_encoder.*with CPUExecutionProvider",
+        ):
+            opened(lite_graphs)
+
+    def test_a_version_that_does_not_tell(
+        self, fake: Fake, lite_graphs: Graphs, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        session = SimpleNamespace(get_providers=lambda: BOTH)
+        assert ort_cuda.start(lambda **_: session, "graph") is session
+
+    def test_a_part_on_the_cpu_is_refused_by_itself(self, fake: Fake, lite_graphs: Graphs) -> None:
+        fake.error = RuntimeError(
+            "This session cannot use the CUDA Graph feature as requested by the user"
+        )
+        with pytest.raises(EngineUnavailable, match=r"a part of image_encoder.* on the CPU: This"):
+            opened(lite_graphs)
+
+    def test_other_errors(self, fake: Fake, lite_graphs: Graphs) -> None:
+        fake.error = RuntimeError("CUDA failure 2: out of memory ; GPU=0")
+        with pytest.raises(OutOfMemory, match="while loading image_encoder"):
+            opened(lite_graphs)
+        fake.error = RuntimeError("Load model failed:Protobuf parsing failed.\nmore")
+        with pytest.raises(BundleError, match=r"cannot load image_encoder.*failed\.$") as raised:
+            opened(lite_graphs)
+        assert "\n" not in str(raised.value)
+
+
+class TestMissing:
+    """What is told where the provider is dropped."""
+
+    @pytest.fixture
+    def libraries(self, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+        """File name -> why it cannot be loaded; all others can."""
+        flaws: dict[str, str] = {}
+
+        def load(name: str) -> None:
+            for part, flaw in flaws.items():
+                if part in name:
+                    raise OSError(flaw)
+
+        monkeypatch.setattr(ctypes, "CDLL", load)
+        monkeypatch.setattr(ort_cuda.Path, "is_file", lambda self: True)
+        return flaws
+
+    def test_no_driver(self, fake: Fake, lite_graphs: Graphs, libraries: dict[str, str]) -> None:
+        libraries.update({"libcuda": "not there", "nvcuda": "not there"})
+        fake.providers = BOTH[1:]
+        with pytest.raises(
+            EngineUnavailable,
+            match=r"asked for CUDA.* and runs CPU.*: no NVIDIA driver was found on this machine",
+        ):
+            opened(lite_graphs)
+
+    def test_no_cublas(self, libraries: dict[str, str]) -> None:
+        libraries["providers_cuda"] = "libcublasLt.so.13: cannot open shared object file"
+        said = ort_cuda.why_not()
+        assert "is missing (libcublasLt.so.13: cannot open" in said
+        assert 'pip install "onnxruntime-gpu[cuda,cudnn]"' in said
+
+    def test_neither_is_missing(self, libraries: dict[str, str]) -> None:
+        libraries["providers_cuda"] = "undefined symbol: Provider_GetHost"
+        assert "cuDNN" in ort_cuda.why_not()
+
+    def test_an_onnxruntime_without_cuda(
+        self, libraries: dict[str, str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(ort_cuda.Path, "is_file", lambda self: False)
+        assert 'Try: pip install "edgesam[gpu]"' in ort_cuda.why_not()
+
+    def test_it_does_not_start(
+        self, fake: Fake, lite_graphs: Graphs, libraries: dict[str, str]
+    ) -> None:
+        libraries.update({"libcuda": "not there", "nvcuda": "not there"})
+        fake.error = RuntimeError("CUDA failure 35: CUDA driver version is insufficient")
+        with pytest.raises(EngineUnavailable, match=r"cannot start CUDA \(CUDA failure 35.*driver"):
+            opened(lite_graphs)
+
+
+def test_the_names_that_are_used_exist() -> None:
+    """In the onnxruntime that is installed; the GPU's package has the same ones."""
+    import onnxruntime
+
+    for owner, names in {
+        "": "InferenceSession OrtValue RunOptions SessionOptions preload_dlls",
+        "InferenceSession": "io_binding run_with_iobinding get_inputs get_outputs get_providers",
+        "IOBinding": "bind_ortvalue_input bind_ortvalue_output",
+        "OrtValue": "ortvalue_from_shape_and_type update_inplace numpy shape",
+        "RunOptions": "add_run_config_entry get_run_config_entry",
+        "SessionOptions": "add_session_config_entry",
+    }.items():
+        found = dir(getattr(onnxruntime, owner) if owner else onnxruntime)
+        assert not set(names.split()) - set(found), owner
+    if hasattr(onnxruntime.InferenceSession, "get_provider_graph_assignment_info"):
+        assert {"ep_name", "get_nodes"} <= set(dir(onnxruntime.OrtEpAssignedSubgraph))
+        assert {"name", "op_type"} <= set(dir(onnxruntime.OrtEpAssignedNode))
+
+
+def test_nodes_are_told_for_real(lite_graphs: Graphs) -> None:
+    """Of sessions on the CPU: all nodes are the CPU's, so that the first is objected to."""
+    import onnxruntime
+
+    if not hasattr(onnxruntime.InferenceSession, "get_provider_graph_assignment_info"):
+        pytest.skip("this onnxruntime does not tell (it does since 1.24)")
+    options = onnxruntime.SessionOptions()
+    ort_cuda.prepare(options)
+    session = onnxruntime.InferenceSession(
+        lite_graphs.image_side, options, providers=["CPUExecutionProvider"]
+    )
+    with pytest.raises(EngineUnavailable, match=r"of side\.onnx with CPUExecutionProvider"):
+        ort_cuda._check_nodes(session, "side.onnx")
