@@ -28,6 +28,7 @@ from edgesam.models import MODELS
 logger = logging.getLogger("edgesam")
 
 MANIFEST = "manifest.json"
+PLANS = "tensorrt"  # folder of what TensorRT makes of the graphs beside it
 # What an exporter leaves in a bundle's folder, whether it finishes or is killed.
 _OURS = re.compile(
     r"(image_encoder|image_side|mask_decoder|passport)\.\w+\.[0-9a-f]{8}\.(onnx|data|json)"
@@ -205,11 +206,16 @@ def _sweep(path: Path, manifest: Manifest) -> None:
         if entry.name not in named and _OURS.fullmatch(entry.name):
             with contextlib.suppress(OSError):  # still open in another process: the next sweep's
                 entry.unlink()
+    stems = {Path(name).stem for name in named}
+    for plan in (path / PLANS).glob("*.plan"):
+        if ".".join(plan.name.split(".")[:3]) not in stems:  # of a graph that is no longer here
+            with contextlib.suppress(OSError):
+                plan.unlink()
 
 
 def left_by_export(name: str) -> bool:
     """Whether a file of that name in a bundle's folder is an exporter's, finished or killed."""
-    return name in (MANIFEST, LOCK) or bool(_OURS.fullmatch(name) or _SCRATCH.fullmatch(name))
+    return name in (MANIFEST, LOCK, PLANS) or bool(_OURS.fullmatch(name) or _SCRATCH.fullmatch(name))
 
 
 def _holds(report: dict[str, Any]) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,8 +11,36 @@ from numpy.typing import NDArray
 from edgesam.fit import Fit
 from edgesam.place import Place
 
+
+class Resident(Protocol):
+    """A float32 array that lies where an engine computes. It never changes."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+    @property
+    def dtype(self) -> np.dtype[np.float32]: ...
+
+    @property
+    def nbytes(self) -> int:
+        """What it takes there."""
+
+    def host(self) -> NDArray[np.float32]:
+        """A new copy of it in host memory, from any thread.
+
+        Raises:
+            OutOfMemory: there is no room for it.
+        """
+
+
+Tensor = NDArray[np.float32] | Resident
 ImageSide = tuple[NDArray[np.float32], ...]
 """What all points and boxes on a picture share, in the order of its graph's outputs."""
+
+
+def on_host(tensor: Tensor) -> NDArray[np.float32]:
+    """The array itself, or a new copy of what lies on a device."""
+    return tensor if isinstance(tensor, np.ndarray) else tensor.host()
 
 
 @dataclass(frozen=True, eq=False)
