@@ -117,6 +117,10 @@ class Device(Protocol):
         """What stands behind it: ``cuda-core``, ``pycuda`` or ``fake``."""
 
     @property
+    def ordinal(self) -> int:
+        """Its number among the devices that the driver shows, from 0."""
+
+    @property
     def name(self) -> str:
         """As ``NVIDIA H200``."""
 
@@ -127,6 +131,10 @@ class Device(Protocol):
     @property
     def driver(self) -> str:
         """The CUDA version that the driver runs, as ``13.0``."""
+
+    @property
+    def can_capture(self) -> bool:
+        """Whether :meth:`capture` is to be had; pycuda has no graphs."""
 
     def free_memory(self) -> int:
         """Bytes that could be had now."""
@@ -153,12 +161,13 @@ class Device(Protocol):
 
     def upload(self, pointer: int, source: NDArray[Any] | Pinned, stream: Stream) -> None:
         """Host to device. Of page-locked bytes it returns at once and they must stay as they are
-        until the stream has come so far; an ordinary array (C-contiguous) is copied first.
+        until the stream has come so far; an ordinary array (C-contiguous) is copied first. An
+        array that lies inside a ``Pinned`` of this device, as ``pinned.bytes[:n]``, is page-locked.
         """
 
     def download(self, target: NDArray[Any] | Pinned, pointer: int, stream: Stream) -> None:
-        """Device to host. Into page-locked bytes it returns at once; into an ordinary array
-        (C-contiguous) when the bytes are there.
+        """Device to host. Into page-locked bytes (as for :meth:`upload`) it returns at once; into
+        an ordinary array (C-contiguous) when the bytes are there.
         """
 
     def copy(self, target: int, source: int, nbytes: int, stream: Stream) -> None:
@@ -181,7 +190,11 @@ class Device(Protocol):
 
     def capture(self, stream: Stream, work: Callable[[], None]) -> Graph:
         """What ``work`` gives to ``stream``, recorded instead of run. It must not allocate,
-        synchronise, or touch pageable memory.
+        synchronise, or touch pageable memory. What it launches and where is kept as it is: memory
+        of the graph must outlive it.
+
+        Raises:
+            DeviceError: not :attr:`can_capture`, or ``work`` did what it must not.
         """
 
     def close(self) -> None:
