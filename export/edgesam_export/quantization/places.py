@@ -40,6 +40,8 @@ def values_of_attention(node: ir.Node) -> ir.Node | None:
 
 def bias_of(node: ir.Node) -> ir.Value | None:
     """The constant that is added to a product."""
+    if node.op_type == "Conv":
+        return node.inputs[2] if len(node.inputs) > 2 else None
     uses = list(node.outputs[0].uses())
     if len(uses) != 1 or uses[0].node.op_type != "Add":
         return None

@@ -1,8 +1,11 @@
 """Puts Q/DQ into a graph as a recipe says. Knows products, norms and attention; no calibration.
 
 QuantizeLinear and DequantizeLinear pairs around float products are what ONNX Runtime, OpenVINO and
-TensorRT all read as INT8: one file for the three. Only elementwise operations on float64 and
-rounding decide the bytes, so that exports are the same on every machine.
+TensorRT all read as INT8: one file for the three. TensorRT wants int8 with zero point 0, a recipe
+has uint8 with a zero point of its own: a constant is added to the product's input, which moves its
+codes by whole steps, and what that adds to the product is taken off its bias. Only elementwise
+operations on float64, rounding and sums of whole numbers decide the bytes, so that exports are the
+same on every machine.
 """
 
 from __future__ import annotations
@@ -13,10 +16,16 @@ from numpy.typing import NDArray
 
 from edgesam.errors import ExportError
 from edgesam_export.graphs.net import Net
-from edgesam_export.quantization.places import bias_of, source_of, values_of_attention
+from edgesam_export.quantization.places import (
+    bias_of,
+    smoothing_place,
+    source_of,
+    values_of_attention,
+)
 from edgesam_export.quantization.recipe import Quantized, Recipe
 
-_LARGEST = 127  # symmetric: -128 is not used
+_LARGEST = 127  # of weights, symmetric: -128 is not used
+_MIDDLE = 128  # the uint8 code that int8 calls 0
 
 
 def quantize(net: Net, recipe: Recipe) -> None:
@@ -35,7 +44,7 @@ def quantize(net: Net, recipe: Recipe) -> None:
             raise ExportError(f"the recipe of {name} is of another network: its channels differ")
         nodes[name] = node
         if how.bias is not None:
-            _correct(net, node, np.array(how.bias))
+            _add_to_result(net, node, np.array(how.bias))
     for name, how in recipe.nodes.items():
         if how.smoothing is not None:
             weight = _Weight(net, nodes[name])
@@ -106,14 +115,18 @@ def _quantize_node(net: Net, node: ir.Node, how: Quantized) -> None:
     source, old_weight = node.inputs[0], node.inputs[1]
     assert source is not None
     assert old_weight is not None
+    step = np.array(how.scale, np.float32)
+    shift = (how.zero - _MIDDLE) * step.astype(np.float64)
     with net.scope(_module(node)), net.before(node):
         if how.smoothing is not None and not how.fold:
             shape = (1, -1, 1, 1) if node.op_type == "Conv" else (-1,)
             inverse = (1.0 / how.factors(weight.channels)).astype(np.float32).reshape(shape)
             source = net.mul(source, net.constant("smoothing", inverse))
+        if shift:
+            source = _shifted(net, node, source, weight.channels, shift)
         of_input = (
-            net.constant("input_scale", np.array(how.scale, np.float32)),
-            net.constant("input_zero", np.array(how.zero, np.uint8)),
+            net.constant("input_scale", step),
+            net.constant("input_zero", np.array(0, np.int8)),
         )
         source = net.op("DequantizeLinear", net.op("QuantizeLinear", source, *of_input), *of_input)
         quantized = net.op(
@@ -125,19 +138,50 @@ def _quantize_node(net: Net, node: ir.Node, how: Quantized) -> None:
     node.replace_input_with(0, source)
     node.replace_input_with(1, quantized)
     net.forget(old_weight)
+    if shift:
+        others = tuple(i for i in range(whole.ndim) if i != weight.output_axis)
+        # Whole numbers: their sum does not depend on its order.
+        _add_to_result(net, node, -shift * (scale * whole.sum(axis=others, dtype=np.int64)))
 
 
-def _correct(net: Net, node: ir.Node, bias: NDArray[np.float64]) -> None:
-    """Add the mean error of the rounding to the product's bias, or give it one."""
-    if node.op_type == "Conv" and (len(node.inputs) < 3 or node.inputs[2] is None):
-        with net.scope(_module(node)):
-            value = net.constant("bias_correction", bias.astype(np.float32))
-        node.resize_inputs(3)
-        node.replace_input_with(2, value)
+def _shifted(
+    net: Net, node: ir.Node, source: ir.Value, channels: int, shift: np.float64
+) -> ir.Value:
+    """The product's input with a constant added, its padding with it."""
+    constant = np.array(shift, np.float32)
+    if source is node.inputs[0] and smoothing_place(net, node, channels) == "norm":
+        bias = source_of(node).inputs[2]
+        assert bias is not None
+        net.write(bias, (net.read(bias) + shift).astype(np.float32))
+    else:
+        source = net.add(source, net.constant("input_shift", constant))
+    pads = node.attributes["pads"].as_ints() if node.op_type == "Conv" else ()
+    if any(pads):
+        # The convolution's own would be 0 after the constant was added.
+        top, left, bottom, right = pads
+        edges = net.ints((0, 0, top, left, 0, 0, bottom, right))
+        source = net.op("Pad", source, edges, net.constant("input_shift", constant))
+        node.attributes["pads"] = ir.AttrInt64s("pads", [0, 0, 0, 0])
+    return source
+
+
+def _add_to_result(net: Net, node: ir.Node, vector: NDArray[np.float64]) -> None:
+    """Add to each output: to the product's bias, which it is given if it has none."""
+    found = bias_of(node)
+    if found is not None and net.holds(found):
+        net.write(found, (net.read(found) + vector).astype(np.float32))
         return
-    found = node.inputs[2] if node.op_type == "Conv" else bias_of(node)
-    assert found is not None
-    net.write(found, (net.read(found) + bias).astype(np.float32))
+    with net.scope(_module(node)):
+        value = net.constant("bias_correction", vector.astype(np.float32))
+        if node.op_type == "Conv":
+            node.resize_inputs(3)
+            node.replace_input_with(2, value)
+            return
+        uses = list(node.outputs[0].uses())
+        with net.before(net.nodes[net.nodes.index(node) + 1]):
+            total = net.add(node.outputs[0], value)
+    for use in uses:
+        use.node.replace_input_with(use.idx, total)
 
 
 def _module(node: ir.Node) -> str:

@@ -27,11 +27,11 @@ _FRACTIONS = (1.0, 1.189207115002721, 1.4142135623730951, 1.681792830507429)
 
 @dataclass(frozen=True)
 class Quantized:
-    """One product (MatMul or Conv) in 8 bits: uint8 inputs per tensor, int8 weights per channel.
+    """One product (MatMul or Conv) in 8 bits: inputs per tensor, int8 weights per channel.
 
     Attributes:
-        scale: of the inputs: value = scale * (byte - zero).
-        zero: their zero point, 0 to 255.
+        scale: of the inputs: value = scale * (byte - zero), bytes from 0 to 255.
+        zero: their zero point, 0 to 255; a graph has the same in int8, moved to 0.
         smoothing: exponents e of factors 2 ** (e / 4) that input channels are divided by and
             weights multiplied with (Xiao et al., "SmoothQuant", 2023), or None.
         fold: the division goes into the weights before (a LayerNorm, or the values of an
