@@ -74,6 +74,8 @@ def parsed(flavour: Flavour, graph: Path, precision: str) -> Parsed:
     parser = trt.OnnxParser(network, log)
     if not parser.parse_from_file(str(graph)):
         raise BundleError(f"{flavour.title} cannot read {graph.name}: {_objection(parser, log)}")
+    if not network.num_outputs:  # what an empty file is to it
+        raise BundleError(f"{flavour.title} cannot read {graph.name}: it holds no graph")
     check_layers(layers_of(network), precision, graph.name)
     return Parsed(flavour, trt, log, builder, parser, network, graph)
 

@@ -68,7 +68,7 @@ BOTH = {
     ],
     "ILayer": ["get_input", "get_output", "name", "num_inputs", "num_outputs", "type"],
     "ILogger": ["ERROR", "INTERNAL_ERROR", "WARNING", "log"],
-    "INetworkDefinition": ["get_input", "get_layer", "num_inputs", "num_layers"],
+    "INetworkDefinition": ["get_input", "get_layer", "num_inputs", "num_layers", "num_outputs"],
     "IOptimizationProfile": ["set_shape"],
     "IProgressMonitor": ["phase_finish", "phase_start", "step_complete"],
     "ITensor": ["dtype", "name", "shape"],
