@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
+import sys
 from typing import Any
 
 from edgesam_kernels.device.errors import DeviceError, DeviceOutOfMemory, DeviceUnavailable
@@ -18,11 +19,12 @@ STICKY = frozenset({214, 700, 702, 710, 714, 715, 716, 717, 718, 719})
 NOT_INSTALLED = 'needs the package cuda-bindings (not installed): pip install "edgesam[cuda]"'
 
 
-def no_driver(reason: str) -> DeviceUnavailable:
+def no_driver() -> DeviceUnavailable:
     """There is no libcuda on this machine, or one that does not load."""
+    name = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
     return DeviceUnavailable(
-        f"no NVIDIA driver was found (libcuda could not be loaded: {reason}): install the "
-        "display driver of the NVIDIA card, or use the CPU"
+        f"no NVIDIA driver was found ({name} could not be loaded): install the display driver of "
+        "the NVIDIA card, or use the CPU"
     )
 
 
@@ -100,7 +102,7 @@ def open_driver(module: Any = None) -> Driver:
     try:
         code = int(module.cuInit(0)[0])
     except (ImportError, OSError, RuntimeError) as error:
-        raise no_driver(one_line(error)) from None
+        raise no_driver() from error
     driver = Driver(module)
     if code == NO_DEVICE:
         raise _no_device("CUDA_ERROR_NO_DEVICE")

@@ -25,8 +25,10 @@ class Slot:
 
     def close(self) -> None:
         """Give the memory back; the pool does that."""
-        for part in (*self.memory.values(), *self.pinned.values()):
-            part.close()
+        for there in self.memory.values():
+            there.close()
+        for here in self.pinned.values():
+            here.close()
 
 
 class Pool:

@@ -31,7 +31,7 @@ def open_pycuda() -> Any:
         pycuda = importlib.import_module("pycuda.driver")
     except ImportError as error:
         if "libcuda" in str(error) or "nvcuda" in str(error) or "cuda driver" in str(error).lower():
-            raise no_driver(one_line(error)) from None
+            raise no_driver() from error
         raise DeviceUnavailable(f"pycuda cannot be imported: {one_line(error)}") from error
     try:
         pycuda.init()
