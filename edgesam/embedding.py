@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
+import threading
+from dataclasses import dataclass, field
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +35,7 @@ class Resident(Protocol):
 
 
 Tensor = NDArray[np.float32] | Resident
-ImageSide = tuple[NDArray[np.float32], ...]
+ImageSide = tuple[Tensor, ...]
 """What all points and boxes on a picture share, in the order of its graph's outputs."""
 
 
@@ -48,25 +49,41 @@ class Embedding:
     """The picture's side of every prompt on it; may be kept, shared between threads and reused.
 
     Attributes:
-        array: (1, 256, G, G) float32, read-only; G is 64 in every published SAM.
+        held: (1, 256, G, G) float32 as the engine gave it: a read-only array, or what lies on its
+            device; G is 64 in every published SAM.
         side: what the decoder makes of the picture alone, without a mask prompt; read-only,
-            2.5 times as large as ``array``.
+            2.5 times as large as ``held``, and where the engine computes.
         fit: how the picture lay in the model's square.
         encoder: sha256 of the graph that made it: only its own decoder understands it.
         mapping: how pixels became 8-bit grey levels, in words.
         place: size of the picture's pixels and where it lies, None if nothing is known.
     """
 
-    array: NDArray[np.float32]
+    held: Tensor
     side: ImageSide
     fit: Fit
     encoder: str
     mapping: str
     place: Place | None = None
+    _copy: _HostCopy | None = field(default=None, repr=False)  # shared by what replace() makes
 
     def __post_init__(self) -> None:
-        for array in (self.array, *self.side):
-            array.setflags(write=False)
+        for array in (self.held, *self.side):
+            if isinstance(array, np.ndarray):
+                array.setflags(write=False)
+        if self._copy is None or self._copy.of is not self.held:
+            object.__setattr__(self, "_copy", _HostCopy(self.held))
+
+    @property
+    def array(self) -> NDArray[np.float32]:
+        """``held`` in host memory, read-only. From a device it is copied once, when first asked
+        for, and kept for as long as this embedding.
+
+        Raises:
+            OutOfMemory: there is no room for the copy.
+        """
+        assert self._copy is not None
+        return self._copy.array()
 
     @property
     def size(self) -> tuple[int, int]:
@@ -75,8 +92,29 @@ class Embedding:
 
     @property
     def nbytes(self) -> int:
-        """What it takes in memory."""
-        return self.array.nbytes + sum(array.nbytes for array in self.side)
+        """What it takes in memory, the host's or a device's; without the copy of :attr:`array`."""
+        return self.held.nbytes + sum(array.nbytes for array in self.side)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Copied and sent elsewhere as arrays in host memory: a device's are this process's."""
+        side = tuple(on_host(array) for array in self.side)
+        return Embedding, (self.array, side, self.fit, self.encoder, self.mapping, self.place)
 
     def __repr__(self) -> str:
         return f"Embedding({self.fit.width}x{self.fit.height}, {self.mapping})"
+
+
+class _HostCopy:
+    """A tensor in host memory, fetched by whoever asks first."""
+
+    def __init__(self, of: Tensor) -> None:
+        self.of = of
+        self._lock = threading.Lock()
+        self._array = of if isinstance(of, np.ndarray) else None
+
+    def array(self) -> NDArray[np.float32]:
+        with self._lock:
+            if self._array is None:
+                self._array = on_host(self.of)
+                self._array.setflags(write=False)
+            return self._array

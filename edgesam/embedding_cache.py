@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from edgesam import machine
 from edgesam.cancel import Cancel
 from edgesam.disk_store import DiskStore
-from edgesam.embedding import Embedding
+from edgesam.embedding import Embedding, on_host
 from edgesam.errors import EdgeSamError
 from edgesam.levels import Levels
 from edgesam.prepared import Picture, Prepared, prepare
@@ -148,8 +148,10 @@ class EmbeddingCache:
         embedding = sam.encode(prepared, cancel)
         with self._lock:
             self.misses += 1
+        if self._disk is None and not self._half:
+            return embedding
         with np.errstate(over="ignore"):
-            array = embedding.array.astype("<f2" if self._half else "<f4")
+            array = on_host(embedding.held).astype("<f2" if self._half else "<f4")
         if self._half and not np.isfinite(array).all():
             raise EdgeSamError(
                 f"an embedding of {sam.model} has numbers beyond float16: leave out half=True"

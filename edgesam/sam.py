@@ -16,7 +16,7 @@ from edgesam.bundle import Bundle
 from edgesam.calls import in_calls
 from edgesam.cancel import Cancel
 from edgesam.cine import Cine
-from edgesam.embedding import Embedding
+from edgesam.embedding import Embedding, Tensor
 from edgesam.engines import MaskPrompts, Prompts, Session
 from edgesam.errors import PromptError
 from edgesam.fit import Fit
@@ -185,12 +185,12 @@ class Sam:
         return (masks[0] for masks in answers)
 
     def embedding(
-        self, array: NDArray[np.float32], fit: Fit, mapping: str, place: Place | None = None
+        self, array: Tensor, fit: Fit, mapping: str, place: Place | None = None
     ) -> Embedding:
         """What this model's encoder gave, kept elsewhere or just now, ready for prompts.
 
         Args:
-            array: (1, 256, G, G) float32.
+            array: (1, 256, G, G) float32, in host memory or where an engine keeps it.
             fit: how the picture lay in the model's square.
             mapping: how its pixels became grey levels, in words.
             place: what is known of the pixels' size and place.
@@ -218,7 +218,7 @@ class Sam:
         self._check_embedding(embedding)
         side = embedding.side
         if prompts.masks is not None:
-            side = self._open.image_side(embedding.array, prompts.masks)
+            side = self._open.image_side(embedding.held, prompts.masks)
         return self._open.decode(side, prompts, tokens)
 
     def check(self, prompt: Prompt, height: int, width: int) -> None:

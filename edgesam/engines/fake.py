@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgesam.cancel import Cancel
-from edgesam.embedding import ImageSide
+from edgesam.embedding import ImageSide, Tensor
 from edgesam.engines.protocol import Graphs, MaskPrompts, Prompts
 
 _RADIUS = 16  # low-resolution pixels around a positive point
@@ -60,7 +60,7 @@ class FakeSession:
 
     def image_side(
         self,
-        embedding: NDArray[np.float32],
+        embedding: Tensor,
         masks: MaskPrompts,  # noqa: ARG002
     ) -> ImageSide:
         return (embedding,)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from edgesam import machine
 from edgesam.cancel import Cancel
-from edgesam.embedding import ImageSide
+from edgesam.embedding import ImageSide, Tensor, on_host
 from edgesam.engines.openvino_graph import (
     PRECISIONS,
     OpenVinoGraph,
@@ -149,9 +149,9 @@ class OpenVinoSession:
     ) -> NDArray[np.float32]:
         return self._encoder.run({"image": image}, ["image_embeddings"], cancel)[0]
 
-    def image_side(self, embedding: NDArray[np.float32], masks: MaskPrompts) -> ImageSide:
+    def image_side(self, embedding: Tensor, masks: MaskPrompts) -> ImageSide:
         inputs = {
-            "image_embeddings": embedding,
+            "image_embeddings": on_host(embedding),
             "mask_input": masks.logits,
             "has_mask_input": masks.given,
         }
@@ -162,7 +162,7 @@ class OpenVinoSession:
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         logits, iou = self._decoder.run(
             {
-                **dict(zip(self._side_names, side, strict=True)),
+                **dict(zip(self._side_names, map(on_host, side), strict=True)),
                 "point_coords": prompts.coords,
                 "point_labels": prompts.labels,
                 "mask_tokens": np.array(tokens, np.int64),

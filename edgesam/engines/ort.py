@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgesam.cancel import Cancel
-from edgesam.embedding import ImageSide
+from edgesam.embedding import ImageSide, Tensor, on_host
 from edgesam.engines.ort_bytes import asks_for_bytes, start_in_bytes
 from edgesam.engines.protocol import Graphs, MaskPrompts, Prompts
 from edgesam.engines.refusal import device_for
@@ -195,9 +195,9 @@ class OrtSession:
         result: NDArray[np.float32] = _run(self._encoder, ["image_embeddings"], inputs, cancel)[0]
         return result
 
-    def image_side(self, embedding: NDArray[np.float32], masks: MaskPrompts) -> ImageSide:
+    def image_side(self, embedding: Tensor, masks: MaskPrompts) -> ImageSide:
         inputs = {
-            "image_embeddings": embedding,
+            "image_embeddings": on_host(embedding),
             "mask_input": masks.logits,
             "has_mask_input": masks.given,
         }
@@ -210,7 +210,7 @@ class OrtSession:
             self._decoder,
             ["low_res_masks", "iou_predictions"],
             {
-                **dict(zip(self._side_names, side, strict=True)),
+                **dict(zip(self._side_names, map(on_host, side), strict=True)),
                 "point_coords": prompts.coords,
                 "point_labels": prompts.labels,
                 "mask_tokens": np.array(tokens, np.int64),

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgesam.cancel import Cancel
-from edgesam.embedding import ImageSide
+from edgesam.embedding import ImageSide, Tensor
 
 
 @dataclass(frozen=True)
@@ -70,23 +70,26 @@ class Session(Protocol):
     def description(self) -> str:
         """Engine and device that really run, as ``onnxruntime:cpu``."""
 
-    def encode(
-        self, image: NDArray[np.float32], cancel: Cancel | None = None
-    ) -> NDArray[np.float32]:
-        """(1, 3, S, S) -> (1, 256, G, G).
+    def encode(self, image: NDArray[np.float32], cancel: Cancel | None = None) -> Tensor:
+        """(1, 3, S, S) -> (1, 256, G, G), which lies where this engine computes.
 
         Raises:
             Cancelled: ``cancel`` was told before it was done.
         """
 
-    def image_side(self, embedding: NDArray[np.float32], masks: MaskPrompts) -> ImageSide:
-        """Of an embedding (1, 256, G, G) with the mask prompts of those that it is for."""
+    def image_side(self, embedding: Tensor, masks: MaskPrompts) -> ImageSide:
+        """Of an embedding (1, 256, G, G) with the mask prompts of those that it is for.
+
+        The embedding may be this session's own, an array in host memory, or another session's,
+        of whatever engine: what does not lie here is brought here.
+        """
 
     def decode(
         self, side: ImageSide, prompts: Prompts, tokens: Sequence[int]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Logits (N, K, L, L) of K of the four mask tokens, L being 4 G, and predicted IoU (N, 4)
-        of all of them. The prompts' masks are not read: they are in the picture's side.
+        of all of them, in host memory. The prompts' masks are not read: they are in the
+        picture's side, which may lie anywhere, as :meth:`image_side`'s embedding.
         """
 
     def close(self) -> None:

@@ -326,7 +326,7 @@ class TestHalf:
         assert not np.array_equal(rounded, whole.array)
         first, again = cache.embed(sam, picture), cache.embed(sam, picture)
         same(first, again)
-        same(first, replace(whole, array=rounded, side=(rounded + 1, rounded * 2)))
+        same(first, replace(whole, held=rounded, side=(rounded + 1, rounded * 2)))
 
     def test_seven_times_as_many_fit(self, sam: Sam, noise: Noise) -> None:
         cache = EmbeddingCache(WHOLE, half=True)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 import edgesam.preprocess
 import edgesam.sam
 from edgesam.cancel import Cancel
-from edgesam.embedding import ImageSide
+from edgesam.embedding import ImageSide, Tensor
 from edgesam.engines import MaskPrompts, Prompts, Session
 from edgesam.image import Image
 from edgesam.sam import Sam
@@ -64,12 +64,10 @@ class WatchedSession:
         self._session = session
         self._watcher = watcher
 
-    def encode(
-        self, image: NDArray[np.float32], cancel: Cancel | None = None
-    ) -> NDArray[np.float32]:
+    def encode(self, image: NDArray[np.float32], cancel: Cancel | None = None) -> Tensor:
         return self._watcher.call("encode", self._session.encode, image, cancel)
 
-    def image_side(self, embedding: NDArray[np.float32], masks: MaskPrompts) -> ImageSide:
+    def image_side(self, embedding: Tensor, masks: MaskPrompts) -> ImageSide:
         return self._watcher.call("image_side", self._session.image_side, embedding, masks)
 
     def decode(
