@@ -215,7 +215,9 @@ def _sweep(path: Path, manifest: Manifest) -> None:
 
 def left_by_export(name: str) -> bool:
     """Whether a file of that name in a bundle's folder is an exporter's, finished or killed."""
-    return name in (MANIFEST, LOCK, PLANS) or bool(_OURS.fullmatch(name) or _SCRATCH.fullmatch(name))
+    return name in (MANIFEST, LOCK, PLANS) or bool(
+        _OURS.fullmatch(name) or _SCRATCH.fullmatch(name)
+    )
 
 
 def _holds(report: dict[str, Any]) -> bool:

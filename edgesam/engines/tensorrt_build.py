@@ -15,6 +15,7 @@ from typing import Any
 from edgesam.engines.tensorrt_building import MARK, Request
 from edgesam.errors import EdgeSamError
 
+
 def answer(request: Request) -> None:
     """Build it.
 

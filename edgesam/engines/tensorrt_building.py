@@ -168,9 +168,7 @@ def _read(process: subprocess.Popen[str], request: str, lines: queue.Queue[str |
         lines.put(line.strip())
 
 
-def _as_they_come(
-    lines: queue.Queue[str | None], reader: threading.Thread
-) -> Iterator[str | None]:
+def _as_they_come(lines: queue.Queue[str | None], reader: threading.Thread) -> Iterator[str | None]:
     while reader.is_alive() or not lines.empty():
         try:
             yield lines.get(timeout=0.2)
@@ -209,4 +207,3 @@ def _signal(number: int) -> str:
     with contextlib.suppress(ValueError):
         return signal.Signals(number).name
     return f"signal {number}"
-

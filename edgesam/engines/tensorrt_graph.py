@@ -32,17 +32,19 @@ _LEAST = 256  # bytes: what is empty has an address, too
 class OnDevice:
     """A float32 array on the device, not to be changed; freed with its last reference."""
 
-    def __init__(self, device: Device, stream: Stream, memory: Memory, shape: Sequence[int]) -> None:
+    def __init__(
+        self, device: Device, stream: Stream, memory: Memory, shape: Sequence[int]
+    ) -> None:
         self._device = device
         self._stream = stream
         self._memory = memory
         self.shape = tuple(shape)
         self.dtype = np.dtype(np.float32)
 
-    @property
-    def device(self) -> Device:
-        """Where it lies."""
-        return self._device
+    def lies_on(self, device: Device) -> bool:
+        """Whether that device reads it: one library's contexts of a card share their memory."""
+        own = self._device
+        return (own.library, own.ordinal) == (device.library, device.ordinal)
 
     @property
     def pointer(self) -> int:
@@ -107,7 +109,13 @@ class TensorRtGraph:
         self._name, self._title, self._device = name, flavour.title, device
         self._lock = threading.Lock()
         self._log = listening(trt)
-        self._stream = device.stream()  # first of all: it makes the device's context current
+        self._cache, self._runtime_cache = cache, None
+        self._buffers: dict[str, Memory] = {}
+        self._stream = device.stream()
+        with device.current():  # TensorRT takes whatever context is the thread's
+            self._load(trt, flavour, plan, precision)
+
+    def _load(self, trt: Any, flavour: Flavour, plan: bytes, precision: str) -> None:
         self._runtime = trt.Runtime(self._log)
         if flavour.is_rtx:
             self._check_valid(trt, plan)
@@ -120,11 +128,9 @@ class TensorRtGraph:
         self.inputs = [each for each in names if modes[each] == trt.TensorIOMode.INPUT]
         self.outputs = [each for each in names if modes[each] == trt.TensorIOMode.OUTPUT]
         self._types = {each: _TYPES[engine.get_tensor_dtype(each).name] for each in names}
-        self._cache, self._runtime_cache = cache, None
         self._context = self._new_context(flavour)
         if self._context is None:
             raise self._failure("cannot start the plan of")
-        self._buffers: dict[str, Memory] = {}
 
     def run(
         self,
@@ -144,7 +150,7 @@ class TensorRtGraph:
             EngineUnavailable: the device failed.
             OutOfMemory: there is no memory for it.
         """
-        with self._lock:
+        with self._lock, self._device.current():
             if self._context is None:
                 raise ValueError("this session is closed")
             try:
@@ -163,7 +169,7 @@ class TensorRtGraph:
 
     def close(self) -> None:
         """Free it, after a run that is under way; what TensorRT-RTX compiled is kept."""
-        with self._lock:
+        with self._lock, self._device.current():
             self._keep_compiled()
             self._context = self._engine = self._runtime = None
             for memory in self._buffers.values():
@@ -172,7 +178,7 @@ class TensorRtGraph:
 
     def _give(self, name: str, value: Any) -> Any:
         """Put an input where the next run reads it."""
-        if isinstance(value, OnDevice) and value.device is self._device:
+        if isinstance(value, OnDevice) and value.lies_on(self._device):
             pointer, shape = value.pointer, value.shape
         else:
             array = value if isinstance(value, np.ndarray) else value.host()
@@ -182,7 +188,7 @@ class TensorRtGraph:
                 self._device.upload(pointer, array, self._stream)
         if not self._context.set_input_shape(name, tuple(shape)):
             raise self._failure(f"does not take {name} of {' x '.join(map(str, shape))} in")
-        self._context.set_tensor_address(name, pointer)
+        self._point(name, pointer)
         return value
 
     def _place(self, name: str, keep: bool) -> tuple[Memory, tuple[int, ...], np.dtype[Any]]:
@@ -192,8 +198,12 @@ class TensorRtGraph:
             raise self._failure(f"does not know the size of {name} in")
         size = max(_LEAST, prod(shape) * dtype.itemsize)
         memory = self._device.memory(size) if keep else self._buffer(name, size)
-        self._context.set_tensor_address(name, memory.pointer)
+        self._point(name, memory.pointer)
         return memory, shape, dtype
+
+    def _point(self, name: str, pointer: int) -> None:
+        if not self._context.set_tensor_address(name, pointer):
+            raise self._failure(f"does not take an address for {name} in")
 
     def _taken(
         self, memory: Memory, shape: tuple[int, ...], dtype: np.dtype[Any], keep: bool

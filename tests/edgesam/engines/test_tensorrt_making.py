@@ -83,9 +83,7 @@ def test_it_is_built_once(graph: Path, builder: Builder) -> None:
         replace(HERE, flavour=RTX),
     ],
 )
-def test_for_another_machine_it_is_built_anew(
-    graph: Path, builder: Builder, other: Target
-) -> None:
+def test_for_another_machine_it_is_built_anew(graph: Path, builder: Builder, other: Target) -> None:
     assert plan_for(graph, "fp16", HERE) == b"plan 1"
     assert plan_for(graph, "fp16", other) == b"plan 2"
     assert plan_for(graph, "fp16", HERE) == b"plan 1"

@@ -73,7 +73,9 @@ class TestSmall:
     def test_for_the_card_that_is_here_it_needs_one(self, product: Path) -> None:
         if Path("/proc/driver/nvidia").exists():
             pytest.skip("there is a driver")
-        with pytest.raises(EngineUnavailable, match=r"cannot build product\.onnx on this GPU: .*dri"):
+        with pytest.raises(
+            EngineUnavailable, match=r"cannot build product\.onnx on this GPU: .*dri"
+        ):
             built(parsed(RTX, product, "fp32"), [], lambda _: None)
 
     def test_a_capability_that_it_does_not_build_for(self, product: Path) -> None:
@@ -126,7 +128,9 @@ class TestLiteMedSam:
         with pytest.raises(PrecisionMismatch, match="should run in fp32 and its layer .* has HALF"):
             parsed(RTX, lite_files(role, "fp16"), "fp32")
 
-    @pytest.mark.parametrize(("role", "kind"), [("image_encoder", "Conv"), ("mask_decoder", "MatMul")])
+    @pytest.mark.parametrize(
+        ("role", "kind"), [("image_encoder", "Conv"), ("mask_decoder", "MatMul")]
+    )
     def test_one_product_altered_to_fp32_is_caught(
         self, lite_files: Files, tmp_path: Path, role: str, kind: str
     ) -> None:
@@ -191,8 +195,11 @@ class TestLiteMedSam:
         assert "building the TensorRT-RTX plan of" in told[0]
         assert plan_for(graph, precision, target, told.append) == plan
         assert len(told) == first
-        (kept,) = [facts for path, facts in facts_in(graph.parent / "tensorrt") if role in path.name
-                   and facts.precision == precision]
+        (kept,) = [
+            facts
+            for path, facts in facts_in(graph.parent / "tensorrt")
+            if role in path.name and facts.precision == precision
+        ]
         assert (kept.flavour, kept.capability, kept.gpu) == ("tensorrt-rtx", "8.6", "RTX 3090")
 
     def test_two_at_once_build_once(
