@@ -109,7 +109,8 @@ class TensorRtGraph:
         self._name, self._title, self._device = name, flavour.title, device
         self._lock = threading.Lock()
         self._log = listening(trt)
-        self._cache, self._runtime_cache = cache, None
+        self._cache = cache
+        self._runtime_cache: Any = None
         self._buffers: dict[str, Memory] = {}
         self._stream = device.stream()
         with device.current():  # TensorRT takes whatever context is the thread's

@@ -1,4 +1,4 @@
-"""What TensorRT says while it works: to the log, and its errors kept for a message. One line each."""
+"""What TensorRT says while it works: to the log, and its errors kept for a message; knows no call."""
 
 from __future__ import annotations
 
@@ -9,11 +9,7 @@ from typing import Any
 logger = logging.getLogger("edgesam")
 
 _LONGEST = 300
-_LEVELS = {
-    "INTERNAL_ERROR": logging.DEBUG,  # whoever called raises it, with the text
-    "ERROR": logging.DEBUG,
-    "WARNING": logging.DEBUG,
-}
+_SAID = ("INTERNAL_ERROR", "ERROR", "WARNING")
 _ABOUT_MEMORY = ("out of memory", "outofmemory", "alloc", "insufficient memory", "memory_alloc")
 
 
@@ -30,8 +26,8 @@ def listening(trt: Any) -> Any:
 
         def log(self, severity: Any, message: str) -> None:
             line = " ".join(str(message).split())
-            if severity.name in _LEVELS:
-                logger.log(_LEVELS[severity.name], "%s: %s", trt.__name__, line)
+            if severity.name in _SAID:  # whoever called raises what is an error
+                logger.debug("%s: %s", trt.__name__, line)
             if severity.name.endswith("ERROR"):
                 self.errors.append(line)
 

@@ -80,21 +80,8 @@ def test_nothing_else_is_called(rtx: None) -> None:
     classes = [getattr(trt, owner) for owner in {*PROGRAM.BOTH, *PROGRAM.RTX} if owner]
     theirs = {name for one in (trt, *classes) for name in dir(one) if not name.startswith("__")}
     # Ours, or Python's, that are called as one of theirs.
-    ours = {"name", "value", "load", "shape", "dtype", "device", "nbytes", "close", "get", "append"}
-    ours |= {
-        "float32",
-        "int32",
-        "int64",
-        "pop",
-        "update",
-        "clear",
-        "errors",
-        "log",
-        "graph",
-        "network",
-        "parser",
-        "builder",
-    }
+    words = "name value load shape dtype device nbytes close get append pop update clear errors log"
+    ours = {*words.split(), *"graph network parser builder float32 int32 int64 itemsize".split()}
     for part in ("network", "types", "graph", "log"):  # those that hold objects of TensorRT's
         path = ENGINES / f"tensorrt_{part}.py"
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
