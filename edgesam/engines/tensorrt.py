@@ -12,11 +12,11 @@ from edgesam.engines.protocol import Graphs
 from edgesam.engines.refusal import device_for
 from edgesam.engines.tensorrt_flavour import Flavour, flavour_here
 from edgesam.engines.tensorrt_graph import TensorRtGraph
-from edgesam.engines.tensorrt_making import Target, plan_for
+from edgesam.engines.tensorrt_making import Target, forget_plan, plan_for
 from edgesam.engines.tensorrt_network import capabilities_known
 from edgesam.engines.tensorrt_session import TensorRtSession
 from edgesam.engines.tensorrt_types import PRECISIONS, precision_of
-from edgesam.errors import EdgeSamError, EngineUnavailable, OutOfMemory
+from edgesam.errors import BundleError, EdgeSamError, EngineUnavailable, OutOfMemory
 from edgesam.home import home
 from edgesam_kernels.device import Device, DeviceError, DeviceOutOfMemory
 
@@ -117,20 +117,35 @@ def _opened(flavour: Flavour, device: Device, graphs: Graphs, precision: str) ->
     for role in ("image_side", "mask_decoder", "image_encoder"):
         path: Path = getattr(graphs, role)
         wanted = precision_of(role, precision)
-        loaded[role] = TensorRtGraph(
-            flavour,
-            device,
-            plan_for(path, wanted, target),
-            name=path.name,
-            precision=wanted,
-            cache=_compiled(flavour, target, path),
-        )
+        loaded[role] = _loaded(device, path, wanted, target)
     return TensorRtSession(
         loaded["image_encoder"],
         loaded["image_side"],
         loaded["mask_decoder"],
         description=f"tensorrt:{_DEVICE}",
     )
+
+
+def _loaded(device: Device, path: Path, precision: str, target: Target) -> TensorRtGraph:
+    """A graph ready to run; a plan that is kept and refused is built anew, once."""
+
+    def load(plan: bytes) -> TensorRtGraph:
+        return TensorRtGraph(
+            target.flavour,
+            device,
+            plan,
+            name=path.name,
+            precision=precision,
+            cache=_compiled(target.flavour, target, path),
+        )
+
+    plan = plan_for(path, precision, target)
+    try:
+        return load(plan)
+    except BundleError as error:
+        logger.warning("the plan is built anew: %s", error)
+        forget_plan(path, precision, target)
+        return load(plan_for(path, precision, target))
 
 
 def _compiled(flavour: Flavour, target: Target, graph: Path) -> Blob | None:

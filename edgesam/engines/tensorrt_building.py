@@ -1,4 +1,4 @@
-"""Plans built in a process of their own: started, watched, its end put into words. Knows no graph."""
+"""Plans built in a process of their own: started, watched, its end in words. Knows no graph."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def build_in_process(
     """
     title, graph = flavour_called(request.flavour).title, Path(request.graph).name
     about = "" if expected is None else f", about {max(1, round(expected))} s"
-    tell(f"building the {title} plan of {graph}, once for this machine{about}")
+    tell(f"building the {title} plan of {graph}, once{about}")
     begun = last = time.monotonic()
     raised: tuple[str, str] | None = None
     tail: deque[str] = deque(maxlen=4)

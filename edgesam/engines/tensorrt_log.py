@@ -1,4 +1,4 @@
-"""What TensorRT says while it works: to the log, and its errors kept for a message; knows no call."""
+"""What TensorRT says while it works, its errors kept for a message. Knows no call."""
 
 from __future__ import annotations
 

@@ -104,6 +104,11 @@ def plan_for(graph: Path, precision: str, target: Target, tell: Tell = logger.in
         # Whoever held the lock may have built it.
         if (found := stored_plan(graph, facts)) is not None:
             return found[1]
+        logger.warning(
+            "%s has no %s plan for this machine yet: it is built now, once, which may take minutes",
+            graph.name,
+            target.flavour.title,
+        )
         plan = _built(graph, precision, target, folder, tell, alive)
         try:
             write_plan(plan_path(folder, graph, facts), plan, facts)
@@ -111,6 +116,18 @@ def plan_for(graph: Path, precision: str, target: Target, tell: Tell = logger.in
             logger.warning("the plan of %s is not kept: %s", graph.name, error)
         sweep(folder)
     return plan
+
+
+def forget_plan(graph: Path, precision: str, target: Target) -> None:
+    """Remove what is kept of a graph for that target, because the library refused it."""
+    facts = target.facts(graph, precision)
+    while (found := stored_plan(graph, facts)) is not None:
+        try:
+            found[0].unlink()
+        except OSError as error:
+            raise BundleError(
+                f"{found[0]} is refused and cannot be removed: {error.strerror}"
+            ) from None
 
 
 def write_ahead(

@@ -1,5 +1,4 @@
-"""A graph as TensorRT takes it: parsed, its free dimensions bounded, built. Knows no GPU and no file
-but the graph's.
+"""A graph as TensorRT takes it: parsed, its free dimensions bounded, built. Knows no GPU.
 
 Networks are strongly typed: precision is what the graph says, and no flag of a builder's.
 """
@@ -166,13 +165,13 @@ def _monitor(trt: Any, tell: Tell) -> Any:
         def __init__(self) -> None:
             trt.IProgressMonitor.__init__(self)
 
-        def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
+        def phase_start(self, phase_name: str, *_: object) -> None:
             tell(phase_name)
 
-        def phase_finish(self, phase_name: str) -> None: ...
+        def phase_finish(self, *_: object) -> None: ...
 
-        def step_complete(self, phase_name: str, step: int) -> bool:
-            return True
+        def step_complete(self, *_: object) -> bool:
+            return True  # go on
 
     return Monitor()
 

@@ -1,7 +1,7 @@
 """TensorRT's run-time half as far as edgesam calls it, over the fake device. Records its calls.
 
-A plan is JSON: names, shapes and types of its tensors and what the inspector says of it. Running one
-calls a Python function with arrays in and out, when the fake device runs the work.
+A plan is JSON: names, shapes and types of its tensors and what the inspector says of it. Running
+one calls a Python function with arrays in and out, when the fake device runs the work.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 """Which of the names that edgesam calls a TensorRT has: prints one entry of tensorrt_names.json.
 
 ``python tests/edgesam/engines/tensorrt_listing.py MODULE``, MODULE being ``tensorrt_rtx``, or
-``tensorrt_bindings`` of the wheels tensorrt_cu12_bindings 10.x and tensorrt_cu13_bindings 11.x, which
-the package index has. They import without TensorRT's libraries if three stand in for them, of nine
-functions that return nothing (version 10 and 11 by their number):
+``tensorrt_bindings`` of the wheels tensorrt_cu12_bindings 10.x and tensorrt_cu13_bindings 11.x,
+which the package index has. They import without TensorRT's libraries if three stand in for them, of
+nine functions that return nothing (10 or 11 in their names, as the wheel's version is):
 
     for n in createInferBuilder_INTERNAL createInferRuntime_INTERNAL createInferRefitter_INTERNAL \
         getBuilderPluginRegistry getPluginRegistry createNvOnnxParser_INTERNAL \
@@ -121,4 +121,4 @@ if __name__ == "__main__":
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         imported = importlib.import_module(sys.argv[1])
-    print(json.dumps({imported.__version__: listing(imported)}))
+    sys.stdout.write(json.dumps({imported.__version__: listing(imported)}) + "\n")

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import edgesam
-from edgesam import EngineUnavailable, PrecisionMismatch
+from edgesam import BundleError, EngineUnavailable, PrecisionMismatch
 from edgesam.bundle import PLANS, Bundle, left_by_export, write_bundle
 from edgesam.engines import ENGINES, Graphs, choose, tensorrt
 from edgesam.engines.fake import FakeEngine
@@ -174,7 +174,7 @@ class TestChoosing:
         installed("11.4.0.106")
         graphs = Graphs(Path(), Path(), Path())
         with pytest.raises(
-            PrecisionMismatch, match="does not run bf16; it runs: fp32, fp16, int8$"
+            PrecisionMismatch, match=r"does not run bf16; it runs: fp32, fp16, int8$"
         ):
             TensorRt().open(graphs, precision="bf16", device="cuda", threads=None)
 
@@ -256,6 +256,30 @@ class TestOpening:
         monkeypatch.setattr(Flavour, "is_installed", lambda self: self is RTX)
         TensorRt().open(graphs, precision="fp16", device="cuda", threads=None)
         assert {target.capabilities for _, _, target in made} == {asked}
+
+    def test_a_plan_that_is_refused_is_built_anew_once(
+        self,
+        made: list[tuple[str, str, Target]],
+        graphs: Graphs,
+        fake_trt: Any,
+        monkeypatch: pytest.MonkeyPatch,
+        caplog: pytest.LogCaptureFixture,
+    ) -> None:
+        forgotten: list[str] = []
+        fake_trt.fails["deserialize_cuda_engine"] = "of another build"
+        monkeypatch.setattr(tensorrt, "forget_plan", lambda graph, *_: forgotten.append(graph.stem))
+        with pytest.raises(BundleError, match="cannot load the plan of image_side"):
+            TensorRt().open(graphs, precision="fp16", device="cuda", threads=None)
+        assert [name for name, _, _ in made] == ["image_side", "image_side"]
+
+        def forget(graph: Path, *_: Any) -> None:
+            forgotten.append(graph.stem)
+            fake_trt.fails.clear()
+
+        monkeypatch.setattr(tensorrt, "forget_plan", forget)
+        TensorRt().open(graphs, precision="fp16", device="cuda", threads=None)
+        assert forgotten == ["image_side", "image_side"]
+        assert "the plan is built anew: TensorRT cannot load the plan of" in caplog.text
 
     def test_no_memory_on_the_card(
         self, made: list[tuple[str, str, Target]], graphs: Graphs, fake_device: FakeDevice

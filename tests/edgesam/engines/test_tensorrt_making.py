@@ -15,7 +15,7 @@ from edgesam import EngineUnavailable
 from edgesam.engines import tensorrt_making
 from edgesam.engines.tensorrt_building import Request
 from edgesam.engines.tensorrt_flavour import CLASSIC, RTX
-from edgesam.engines.tensorrt_making import Target, plan_for, write_ahead
+from edgesam.engines.tensorrt_making import Target, forget_plan, plan_for, write_ahead
 from edgesam.engines.tensorrt_plans import facts_in, folders_for
 
 HERE = Target(CLASSIC, "11.4.0.106", "NVIDIA H200", "9.0", "13.0")
@@ -113,9 +113,32 @@ def test_a_damaged_one_is_built_anew(graph: Path, builder: Builder) -> None:
     assert plan_for(graph, "fp16", HERE) == b"plan 2"
 
 
+def test_one_that_the_library_refuses(graph: Path, builder: Builder, own_home: Path) -> None:
+    plan_for(graph, "fp16", HERE)
+    plan_for(graph, "fp32", HERE)
+    ((path, _),) = [
+        one for one in facts_in(graph.parent / "tensorrt") if one[1].precision == "fp16"
+    ]
+    (own_home / "tensorrt" / path.name).write_bytes(path.read_bytes())
+    forget_plan(graph, "fp16", HERE)
+    assert plan_for(graph, "fp32", HERE) == b"plan 2"
+    assert plan_for(graph, "fp16", HERE) == b"plan 3"
+
+
+def test_the_first_build_is_said(
+    graph: Path, builder: Builder, caplog: pytest.LogCaptureFixture
+) -> None:
+    plan_for(graph, "fp16", HERE)
+    plan_for(graph, "fp16", HERE)
+    assert [record.message for record in caplog.records if record.levelname == "WARNING"] == [
+        "image_side.fp16.01234567.onnx has no TensorRT plan for this machine yet: it is built now, "
+        "once, which may take minutes"
+    ]
+
+
 def test_what_fails_leaves_nothing(graph: Path, builder: Builder) -> None:
     builder.fails = EngineUnavailable("crashed")
-    with pytest.raises(EngineUnavailable, match="^crashed$"):
+    with pytest.raises(EngineUnavailable, match=r"^crashed$"):
         plan_for(graph, "fp16", HERE)
     assert list((graph.parent / "tensorrt").iterdir()) == []
 
