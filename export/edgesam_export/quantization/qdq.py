@@ -116,7 +116,7 @@ def _quantize_node(net: Net, node: ir.Node, how: Quantized) -> None:
     assert source is not None
     assert old_weight is not None
     step = np.array(how.scale, np.float32)
-    shift = (how.zero - _MIDDLE) * step.astype(np.float64)
+    shift = np.float64((how.zero - _MIDDLE) * float(step))
     with net.scope(_module(node)), net.before(node):
         if how.smoothing is not None and not how.fold:
             shape = (1, -1, 1, 1) if node.op_type == "Conv" else (-1,)

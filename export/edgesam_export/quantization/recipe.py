@@ -106,6 +106,8 @@ class Recipe:
                 )
                 for name, one in values["nodes"].items()
             }
+            if not all(0 <= one.zero <= 255 for one in nodes.values()):
+                raise ValueError("a zero point is no byte")
             return cls(values["checkpoint"], tuple(values["images"]), nodes)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ExportError(f"{where} is not a recipe: {error!r}"[:200]) from None

@@ -53,6 +53,17 @@ def normed(x: Floats, weight: Floats, bias: Floats) -> Floats:
     return centred / np.sqrt((centred**2).mean(axis=-1, keepdims=True) + 1e-5) * weight + bias
 
 
+def int8_with_zero_point_0(path: Path) -> int:
+    """How many QuantizeLinear a graph has, all of them so."""
+    import onnx
+
+    graph = onnx.load(path).graph
+    arrays = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
+    zeros = [arrays[node.input[2]] for node in graph.node if node.op_type == "QuantizeLinear"]
+    assert all((zero.dtype, zero) == (np.int8, 0) for zero in zeros)
+    return len(zeros)
+
+
 WEIGHTS: Mapping[str, Floats] = {
     "norm.weight": uniform((INPUTS,), 1) + 2,
     "norm.bias": uniform((INPUTS,), 2),
@@ -117,6 +128,14 @@ class TestQdq:
             "DequantizeLinear",
             "DequantizeLinear",
         ]
+        assert int8_with_zero_point_0(tmp_path / "g.onnx") == 1
+
+    def test_a_norm_that_makes_the_input_needs_no_addition(self, tmp_path: Path) -> None:
+        import onnx
+
+        run(PLAIN, tmp_path)
+        graph = onnx.load(tmp_path / "g.onnx").graph
+        assert [node.op_type for node in graph.node].count("Add") == 1, "the bias's"
 
     @pytest.mark.parametrize("nodes", [{"fc__Add": PLAIN}, {"other__MatMul": PLAIN}])
     def test_a_recipe_of_another_network(self, nodes: dict[str, Quantized]) -> None:
@@ -150,6 +169,12 @@ class TestRecipe:
         with pytest.raises(ExportError, match="here is not a recipe"):
             Recipe.from_json(text, "here")
 
+    @pytest.mark.parametrize("zero", [-1, 256])
+    def test_a_zero_point_that_is_no_byte(self, zero: int) -> None:
+        one = recipe(a__MatMul=Quantized(0.1, zero))
+        with pytest.raises(ExportError, match="here is not a recipe"):
+            Recipe.from_json(one.to_json(), "here")
+
     def test_another_schema(self) -> None:
         with pytest.raises(ExportError, match="here has schema 9, not 1"):
             Recipe.from_json('{"schema": 9}', "here")
@@ -182,6 +207,7 @@ class TestShipped:
             texts.append(path.read_bytes())
         verify_graph(path)
         assert texts[0] == texts[1]
+        assert int8_with_zero_point_0(path) == len(recipe.nodes)
 
     def test_of_another_checkpoint_there_is_none(self, model: str) -> None:
         assert shipped_recipe(MODELS[model].sha256[::-1]) is None
