@@ -22,6 +22,7 @@ from edgesam.engines.tensorrt_plans import (
     digests_of,
     folders_for,
     plan_path,
+    size_of,
     stored_plan,
     sweep,
     write_plan,
@@ -155,12 +156,12 @@ def write_ahead(
 def _built(
     graph: Path, precision: str, target: Target, folder: Path, tell: Tell, alive: _Alive
 ) -> bytes:
-    size = graph.stat().st_size
     times = _Times.of(target)
     output = folder / f".edgesam-{os.urandom(8).hex()}.tmp"
     timing = None if target.flavour.is_rtx else output.with_name(f"{output.stem}t.tmp")
     kept = _timing_cache(target) if timing is not None else None
     try:
+        size = size_of(graph)
         if timing is not None and kept is not None and (content := kept.load()) is not None:
             timing.write_bytes(content)
         seconds = build_in_process(

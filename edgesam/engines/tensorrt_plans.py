@@ -77,14 +77,20 @@ def digests_of(graph: Path) -> tuple[str, tuple[str, ...]]:
     """
     try:
         content = graph.read_bytes()
-        names = set()
-        for found in _BESIDE.finditer(content):
-            name = content[found.end() : found.end() + found[1][0]].decode("utf-8", "replace")
-            names.add(name)
-        weights = tuple(sha256_of(graph.parent / name) for name in sorted(names))
+        weights = tuple(sha256_of(path) for path in _weights_of(graph, content))
     except OSError as error:
         raise BundleError(f"{graph.name} cannot be read: {error.strerror}") from None
     return hashlib.sha256(content).hexdigest(), weights
+
+
+def size_of(graph: Path) -> int:
+    """Bytes of an ONNX file and of the files of weights that it names.
+
+    Raises:
+        OSError: one of them cannot be read.
+    """
+    paths = (graph, *_weights_of(graph, graph.read_bytes()))
+    return sum(path.stat().st_size for path in paths)
 
 
 def folders_for(graph: Path) -> list[Path]:
@@ -158,6 +164,12 @@ def facts_in(folder: Path) -> Iterator[tuple[Path, Facts]]:
         with contextlib.suppress(OSError), path.open("rb") as file:
             if (header := _header(file)) is not None:
                 yield path, header[0]
+
+
+def _weights_of(graph: Path, content: bytes) -> list[Path]:
+    starts = ((found.end(), found[1][0]) for found in _BESIDE.finditer(content))
+    names = {content[at : at + length].decode("utf-8", "replace") for at, length in starts}
+    return [graph.parent / name for name in sorted(names)]
 
 
 def _header(file: Any) -> tuple[Facts, str] | None:

@@ -20,6 +20,7 @@ from edgesam.engines.tensorrt_plans import (
     folders_for,
     plan_path,
     read_plan,
+    size_of,
     stored_plan,
     sweep,
     write_plan,
@@ -95,6 +96,7 @@ class TestKey:
         model = onnx.load(path)
         onnx.save(model, path, save_as_external_data=True, location="sum.data", size_threshold=0)
         graph, (first,) = digests_of(path)
+        assert size_of(path) == path.stat().st_size + 256
         (tmp_path / "sum.data").write_bytes(np.zeros(64, np.float32).tobytes())
         again, (second,) = digests_of(path)
         assert again == graph
