@@ -2,7 +2,9 @@
 
 A bundle is a folder with ``manifest.json`` and the files it names. Graph files carry a part of
 their hash in their name and the manifest is replaced last, in one step: whoever kills an export
-leaves the old bundle or the new one. Nothing in a bundle is ever executed or unpickled.
+leaves the old bundle or the new one. Nothing that a manifest names is ever executed or unpickled.
+Plans that TensorRT built of the graphs (folder ``tensorrt``) are programs for a GPU: take them
+along only from where you would take a program.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """The program that builds one plan, run by itself because native builders can crash.
 
-``python -m edgesam.engines.tensorrt_build`` takes a request as JSON on standard input, writes the
-plan and the timing cache where the request says, and tells of its progress, or why it failed, in
-lines of JSON on standard output. Knows no key and no folder of plans.
+:func:`main` takes a request as JSON on standard input, writes the plan and the timing cache where
+the request says, and tells of its progress, or why it failed, in lines of JSON on standard output.
+Knows no key and no folder of plans.
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ def answer(request: Request) -> None:
     from edgesam.engines.tensorrt_network import built, parsed
 
     network = parsed(flavour_called(request.flavour), Path(request.graph), request.precision)
-    _say(layers=network.network.num_layers)
     timing = None if request.timing is None else Path(request.timing)
     earlier = timing.read_bytes() if timing is not None and timing.exists() else b""
     plan, cache = built(
@@ -62,7 +61,3 @@ def main() -> int:
 def _say(**event: Any) -> None:
     sys.stdout.write(f"{MARK}{json.dumps(event)}\n")
     sys.stdout.flush()
-
-
-if __name__ == "__main__":
-    sys.exit(main())

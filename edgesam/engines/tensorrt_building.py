@@ -25,7 +25,12 @@ from edgesam.errors import EdgeSamError, EngineUnavailable, OutOfMemory
 logger = logging.getLogger("edgesam")
 
 MARK = "edgesam:"  # before the program's lines; the libraries write there too
-PROGRAM = ("-m", "edgesam.engines.tensorrt_build")
+# Not -m: that looks for modules in the working directory first, which may be anybody's folder.
+PROGRAM = (
+    "-c",
+    "import sys; sys.path[:] = [path for path in sys.path if path]; "
+    "from edgesam.engines.tensorrt_build import main; sys.exit(main())",
+)
 LONGEST = 3600.0  # seconds; classic TensorRT tries every kernel there is
 PAUSE = 5.0  # seconds between two lines of progress
 _CRASHED = 0x80000000  # Windows: codes from there on are exceptions

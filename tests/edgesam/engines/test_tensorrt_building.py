@@ -175,6 +175,16 @@ class TestTheProgram:
         with pytest.raises(EngineUnavailable, match="cannot be imported: No module named 'tensorr"):
             build_in_process(request, expected=None)
 
+    def test_modules_of_the_working_directory_are_not_taken(
+        self, tmp_path: Path, rtx: None, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for name in ("json", "edgesam"):
+            (tmp_path / f"{name}.py").write_text("raise SystemExit(7)")
+        (tmp_path / "g.onnx").write_bytes(b"no graph")
+        monkeypatch.chdir(tmp_path)
+        with pytest.raises(BundleError, match=r"cannot read g\.onnx"):
+            build(tmp_path)
+
     def test_no_graph(self, tmp_path: Path, rtx: None) -> None:
         (tmp_path / "g.onnx").write_bytes(b"no graph")
         with pytest.raises(BundleError, match=r"^TensorRT-RTX cannot read g\.onnx: ") as error:
