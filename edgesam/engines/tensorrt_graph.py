@@ -252,7 +252,7 @@ class TensorRtGraph:
         if validity == trt.EngineValidity.INVALID:
             raise EngineUnavailable(
                 f"{self._title} {trt.__version__} does not run {self._name} on this "
-                f"{self._device.name}: {_words(trt, diagnostics)}"
+                f"{self._device.name}: {_words(trt, diagnostics) or self._log.take()}"
             )
 
     def _read_back(self, trt: Any, precision: str) -> None:
@@ -279,11 +279,11 @@ class TensorRtGraph:
 
 
 def _words(trt: Any, diagnostics: Any) -> str:
-    """Which of the reasons that a plan is refused are set: one bit each."""
+    """Which of the reasons that a plan is refused are set, one bit each; it may say none."""
     bits = int(diagnostics)
     names = [
         name
         for name, reason in trt.EngineInvalidityDiagnostics.__members__.items()
         if bits & int(reason)
     ]
-    return ", ".join(names) or "it does not say why"
+    return ", ".join(names)

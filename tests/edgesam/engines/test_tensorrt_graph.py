@@ -12,7 +12,8 @@ import pytest
 from edgesam import BundleError, EngineUnavailable, PrecisionMismatch
 from edgesam.engines.blobs import Blob
 from edgesam.engines.tensorrt_flavour import CLASSIC, RTX, Flavour
-from edgesam.engines.tensorrt_graph import OnDevice, TensorRtGraph
+from edgesam.engines.tensorrt_graph import OnDevice, TensorRtGraph, _words
+from edgesam.engines.tensorrt_log import listening
 from edgesam.errors import OutOfMemory
 from edgesam_kernels.device import DeviceError, DeviceOutOfMemory
 from edgesam_kernels.device.fake import FakeDevice
@@ -233,6 +234,15 @@ class TestRtx:
             "TensorRT-RTX 1.7.1.116 does not run encoder.onnx on this Fake H200: UNSUPPORTED_CC"
         )
         load(flavour=CLASSIC)
+
+    def test_its_reasons_are_put_into_words(self, rtx: None) -> None:
+        """By the real library, which looks at a plan without a GPU."""
+        trt = RTX.load()
+        validity, reasons = trt.Runtime(listening(trt)).get_engine_validity(b"no plan" * 100)
+        assert validity == trt.EngineValidity.INVALID
+        assert _words(trt, reasons) == "MALFORMED_ENGINE"
+        assert _words(trt, 3) == "VERSION_MISMATCH, UNSUPPORTED_CC"
+        assert _words(trt, 0) == ""
 
     def test_what_it_compiled_is_kept(
         self, load: Callable[..., Any], fake_trt: Any, tmp_path: Path
