@@ -2,7 +2,9 @@
 
 A bundle is a folder with ``manifest.json`` and the files it names. Graph files carry a part of
 their hash in their name and the manifest is replaced last, in one step: whoever kills an export
-leaves the old bundle or the new one. Nothing in a bundle is ever executed or unpickled.
+leaves the old bundle or the new one. Nothing that a manifest names is ever executed or unpickled.
+Plans that TensorRT built of the graphs (folder ``tensorrt``) are programs for a GPU: take them
+along only from where you would take a program.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from edgesam.models import MODELS
 logger = logging.getLogger("edgesam")
 
 MANIFEST = "manifest.json"
+PLANS = "tensorrt"  # folder of what TensorRT makes of the graphs beside it
 # What an exporter leaves in a bundle's folder, whether it finishes or is killed.
 _OURS = re.compile(
     r"(image_encoder|image_side|mask_decoder|passport)\.\w+\.[0-9a-f]{8}\.(onnx|data|json)"
@@ -205,11 +208,18 @@ def _sweep(path: Path, manifest: Manifest) -> None:
         if entry.name not in named and _OURS.fullmatch(entry.name):
             with contextlib.suppress(OSError):  # still open in another process: the next sweep's
                 entry.unlink()
+    stems = {Path(name).stem for name in named}
+    for plan in (path / PLANS).glob("*.plan"):
+        if ".".join(plan.name.split(".")[:3]) not in stems:  # of a graph that is no longer here
+            with contextlib.suppress(OSError):
+                plan.unlink()
 
 
 def left_by_export(name: str) -> bool:
     """Whether a file of that name in a bundle's folder is an exporter's, finished or killed."""
-    return name in (MANIFEST, LOCK) or bool(_OURS.fullmatch(name) or _SCRATCH.fullmatch(name))
+    return name in (MANIFEST, LOCK, PLANS) or bool(
+        _OURS.fullmatch(name) or _SCRATCH.fullmatch(name)
+    )
 
 
 def _holds(report: dict[str, Any]) -> bool:

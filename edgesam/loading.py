@@ -33,11 +33,12 @@ def load(
 
     Args:
         model: a known model's name, or the folder of a bundle.
-        engine: ``onnxruntime`` or ``openvino``; ``auto`` takes the first that works here and
-            has the device, or with a variant of ``auto`` what ``edgesam tune`` found to be fastest
-            on this machine.
+        engine: ``onnxruntime``, ``openvino`` or ``tensorrt``; ``auto`` takes the first that works
+            here and has the device, or with a variant of ``auto`` what ``edgesam tune`` found to be
+            fastest on this machine.
         variant: of the bundle: ``fp32``, which ``auto`` is too unless tuned.
-        device: ``cpu``, ``cuda`` (onnxruntime) or ``gpu`` (Intel's, openvino); ``auto`` is the CPU.
+        device: ``cpu``, ``cuda`` (onnxruntime, tensorrt) or ``gpu`` (Intel's, openvino); ``auto``
+            is the CPU, with tensorrt the GPU.
         threads: per graph run; None leaves it to the engine (all physical cores), or is the cores
             that this process may use, where its affinity or a container keeps it from others.
         require_passport: refuse graphs that no parity report vouches for.

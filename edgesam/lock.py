@@ -5,10 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-# Who holds the lock needs milliseconds. A process killed just then leaves it; seconds.
+# Who holds the lock needs milliseconds, or says that it is still there. A process killed just then
+# leaves it; seconds.
 _STALE = 30.0
 _PAUSE = 0.05
 
@@ -16,8 +17,10 @@ LOCK = ".edgesam-lock"
 
 
 @contextlib.contextmanager
-def alone_in(folder: Path) -> Iterator[None]:
+def alone_in(folder: Path) -> Iterator[Callable[[], None]]:
     """Wait until no other process is inside, and keep others out meanwhile.
+
+    It gives what is to be called every few seconds by those who stay longer than that.
 
     Raises:
         OSError: the folder cannot be written.
@@ -32,8 +35,13 @@ def alone_in(folder: Path) -> Iterator[None]:
                 if time.time() - path.stat().st_mtime > _STALE:
                     path.unlink()
             time.sleep(_PAUSE)
+
+    def alive() -> None:
+        with contextlib.suppress(OSError):
+            os.utime(path)
+
     try:
-        yield
+        yield alive
     finally:
         with contextlib.suppress(OSError):
             path.unlink()

@@ -10,7 +10,16 @@ from functools import cache
 from pathlib import Path
 from typing import Literal
 
-PACKAGES = ("edgesam", "numpy", "pillow", "onnxruntime", "onnxruntime-gpu", "openvino", "tensorrt")
+PACKAGES = (
+    "edgesam",
+    "numpy",
+    "pillow",
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "openvino",
+    "tensorrt",
+    "tensorrt-rtx-cu13",
+)
 
 Family = Literal["x86", "arm"]
 

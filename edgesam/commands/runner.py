@@ -19,7 +19,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="M|BUNDLE",
         help=f"{', '.join(MODELS)}, or a bundle's folder (default: {DEFAULT_MODEL})",
     )
-    parser.add_argument("--engine", default="auto", help="onnxruntime, openvino, or auto (default)")
+    parser.add_argument(
+        "--engine", default="auto", help="onnxruntime, openvino, tensorrt, or auto (default)"
+    )
     parser.add_argument(
         "--device", default="auto", help="cpu, cuda, gpu (Intel's, openvino), or auto (default)"
     )

@@ -8,13 +8,16 @@ from edgesam.engines.openvino import OpenVino
 from edgesam.engines.ort import OnnxRuntime
 from edgesam.engines.protocol import Engine, Graphs, MaskPrompts, Prompts, Session
 from edgesam.engines.refusal import check_available
+from edgesam.engines.tensorrt import TensorRt
 from edgesam.errors import EngineUnavailable
 
 __all__ = ["ENGINES", "Engine", "Graphs", "MaskPrompts", "Prompts", "Session", "choose"]
 
 logger = logging.getLogger("edgesam")
 
-ENGINES: dict[str, Engine] = {engine.name: engine for engine in (OnnxRuntime(), OpenVino())}
+ENGINES: dict[str, Engine] = {
+    engine.name: engine for engine in (OnnxRuntime(), OpenVino(), TensorRt())
+}
 
 
 def choose(name: str, device: str = "auto") -> Engine:

@@ -26,7 +26,8 @@ def device_for(
     runs: Collection[str],
     hints: Mapping[str, str] | None = None,
 ) -> str:
-    """The device that is meant, the CPU by ``auto``, of an engine that works here and has it.
+    """The device that is meant, of an engine that works here and has it. ``auto`` is the CPU, or
+    the first device of an engine that does not run there.
 
     Args:
         engine: to be opened.
@@ -44,8 +45,9 @@ def device_for(
         raise PrecisionMismatch(
             f"engine {engine.name!r} does not run {precision}; it runs: {', '.join(runs)}"
         )
-    device = "cpu" if device == "auto" else device
     devices = engine.devices()
+    if device == "auto":
+        device = "cpu" if "cpu" in devices else devices[0]
     if device not in devices:
         hint = f". Try: {hints[device]}" if hints and device in hints else ""
         raise EngineUnavailable(

@@ -44,7 +44,8 @@ def hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     real = importlib.util.find_spec
 
     def find_spec(name: str, package: str | None = None) -> Any:
-        return None if name in ("onnxruntime", "openvino") else real(name, package)
+        gone = ("onnxruntime", "openvino", "tensorrt", "tensorrt_rtx")
+        return None if name in gone else real(name, package)
 
     monkeypatch.setattr(importlib.util, "find_spec", find_spec)
 
@@ -90,7 +91,7 @@ class TestChoosing:
         with pytest.raises(EngineUnavailable, match="no engine works here: onnxruntime needs"):
             choose("auto")
 
-    @pytest.mark.parametrize("name", ["tensorrt", "fake", "", "ONNXRUNTIME"])
+    @pytest.mark.parametrize("name", ["tensorflow", "fake", "", "ONNXRUNTIME"])
     def test_an_unknown_name(self, name: str) -> None:
         with pytest.raises(EngineUnavailable, match=rf"'{name}'; known: onnxruntime"):
             choose(name)

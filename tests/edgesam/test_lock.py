@@ -55,3 +55,28 @@ def test_a_killed_process_lock_is_broken_when_it_is_old(
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="missing"), alone_in(tmp_path / "missing"):
         pass
+
+
+def test_who_says_that_it_is_there_keeps_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long it takes: others break a lock only when nobody has said so for a while."""
+    monkeypatch.setattr(lock, "_STALE", 0.4)
+    order: list[str] = []
+    begun = threading.Event()
+
+    def build() -> None:
+        with alone_in(tmp_path) as alive:
+            begun.set()
+            for _ in range(10):
+                time.sleep(0.1)
+                alive()
+            order.append("builder")
+
+    builder = threading.Thread(target=build)
+    builder.start()
+    begun.wait()
+    with alone_in(tmp_path):
+        order.append("other")
+    builder.join()
+    assert order == ["builder", "other"]

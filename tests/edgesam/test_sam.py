@@ -638,8 +638,8 @@ class TestLoad:
         path = make_bundle().path
         with pytest.raises(BundleError, match="no variant 'int8'"):
             edgesam.load(path, engine=FakeEngine(), variant="int8")
-        with pytest.raises(EngineUnavailable, match="'tensorrt'"):
-            edgesam.load(path, engine="tensorrt")
+        with pytest.raises(EngineUnavailable, match="'tensorflow'"):
+            edgesam.load(path, engine="tensorflow")
         with pytest.raises(EngineUnavailable, match="no device 'moon'"):
             edgesam.load(lite_bundle, engine="onnxruntime", device="moon")
         with pytest.raises(BundleError, match="cannot load"):

@@ -543,7 +543,7 @@ class TestUsage:
             (["--point", "1,1,2"], "labels must be 1"),
             (["--point", "500,1"], "outside"),
             (["--box=-9,-9,-1,-1"], "outside"),
-            (["--box", "1,2,3,4", "--engine", "tensorrt"], "no engine is called"),
+            (["--box", "1,2,3,4", "--engine", "tensorflow"], "no engine is called"),
             (["--box", "1,2,3,4", "--variant", "int8"], "no variant 'int8'"),
             (["--box", "1,2,3,4", "--window", "40,400"], "colour"),
             (["--box", "1,2,3,4", "--window", "no-such"], "no-such"),

@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edgesam.bundle import left_by_export, open_bundle
+from edgesam.bundle import Bundle, left_by_export, open_bundle
 from edgesam.checkpoint_store import fetch
 from edgesam.commands import GATE, OK
 from edgesam.commands.progress import Progress
@@ -57,6 +57,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="of int8, not to be learned: a passport of a variant that was calibrated, or a "
         "recipe; with --calibration it is measured on all pictures that are not its own",
     )
+    parser.add_argument(
+        "--plan",
+        action="store_true",
+        help="also build TensorRT-RTX's plans of the variants, which needs no GPU",
+    )
+    parser.add_argument(
+        "--plan-for",
+        metavar="CC",
+        action="append",
+        default=[],
+        help="compute capability that plans are to serve, as 8.6; default: all that TensorRT-RTX "
+        "builds for but 7.5; may be repeated",
+    )
     parser.set_defaults(usage=parser.error)
 
 
@@ -73,6 +86,12 @@ def run(args: argparse.Namespace) -> int:
         args.usage("--calibration is about a variant: add --variant int8, fp16 or bf16")
     if args.recipe is not None and "int8" not in asked:
         args.usage("--recipe is about a variant: add --variant int8")
+    if args.plan_for and not args.plan:
+        args.usage("--plan-for is about plans: add --plan")
+    if args.plan:
+        from edgesam.engines.tensorrt_ahead import ahead_of_time
+
+        ahead_of_time(args.plan_for)  # before minutes of exporting
     _check_place(args.out)
     spec = MODELS.get(args.checkpoint)
     if spec is None and not Path(args.checkpoint).is_file():
@@ -83,45 +102,63 @@ def run(args: argparse.Namespace) -> int:
         print(f"{spec.name}: weights under {spec.licence}, by {spec.origin}", flush=True)
     with Progress(silent=args.json) as progress:
         checkpoint = fetch(spec, progress=progress) if spec else Path(args.checkpoint)
-        name = spec.name if spec else None
-        if args.calibration is not None:
-            from edgesam_export.calibrated import export_calibrated
-
-            found = export_calibrated(
-                checkpoint,
-                args.out,
-                args.calibration,
-                variants=[variant for variant in args.variant if variant != "fp32"],
-                recipe=args.recipe,
-                model=name,
-                arch=args.arch,
-                profile=args.profile,
-                progress=progress,
-            )
-        else:
-            from edgesam_export import export_bundle
-            from edgesam_export.calibrated import read_recipe
-
-            bundle = export_bundle(
-                checkpoint,
-                args.out,
-                model=name,
-                arch=args.arch,
-                profile=args.profile,
-                variants=args.variant,
-                recipe=None if args.recipe is None else read_recipe(args.recipe),
-                progress=progress,
-            )
-    if args.calibration is not None:
-        return _tell_measured(args, found)
+        bundle, found = _exported(args, checkpoint, spec.name if spec else None, progress)
+        plans = _plans(args, bundle, progress)
+    if found is not None:
+        return _tell_measured(args, found, plans)
     if args.json:
-        print(json.dumps({"bundle": str(bundle.path), "variants": list(bundle.variants)}))
+        about = {"bundle": str(bundle.path), "variants": list(bundle.variants)}
+        print(json.dumps({**about, **plans}))
     else:
         print(f"ready: {bundle.path} ({', '.join(bundle.variants)})")
     return OK
 
 
-def _tell_measured(args: argparse.Namespace, found: Calibrated) -> int:
+def _exported(
+    args: argparse.Namespace, checkpoint: Path, name: str | None, progress: Progress
+) -> tuple[Bundle, Calibrated | None]:
+    """The bundle, with what was measured if ``--calibration`` asked for it."""
+    if args.calibration is not None:
+        from edgesam_export.calibrated import export_calibrated
+
+        found = export_calibrated(
+            checkpoint,
+            args.out,
+            args.calibration,
+            variants=[variant for variant in args.variant if variant != "fp32"],
+            recipe=args.recipe,
+            model=name,
+            arch=args.arch,
+            profile=args.profile,
+            progress=progress,
+        )
+        return found.bundle, found
+    from edgesam_export import export_bundle
+    from edgesam_export.calibrated import read_recipe
+
+    bundle = export_bundle(
+        checkpoint,
+        args.out,
+        model=name,
+        arch=args.arch,
+        profile=args.profile,
+        variants=args.variant,
+        recipe=None if args.recipe is None else read_recipe(args.recipe),
+        progress=progress,
+    )
+    return bundle, None
+
+
+def _plans(args: argparse.Namespace, bundle: Bundle, progress: Progress) -> dict[str, list[str]]:
+    """Builds plans if they were asked for: their paths, for ``--json``."""
+    if not args.plan:
+        return {}
+    from edgesam.engines.tensorrt_ahead import plans_ahead
+
+    return {"plans": [str(path) for path in plans_ahead(bundle, args.plan_for, progress)]}
+
+
+def _tell_measured(args: argparse.Namespace, found: Calibrated, plans: dict[str, list[str]]) -> int:
     """What was tried, what was measured, and what it comes to."""
     bundle, verdicts = found.bundle, found.verdicts
     failed = [name for name, verdict in verdicts.items() if verdict.failures]
@@ -134,7 +171,7 @@ def _tell_measured(args: argparse.Namespace, found: Calibrated) -> int:
             }
             for name, verdict in verdicts.items()
         }
-        about = {"bundle": str(bundle.path), "variants": list(bundle.variants)}
+        about = {"bundle": str(bundle.path), "variants": list(bundle.variants), **plans}
         faults = list(found.gallery.faults)
         tried = [] if found.learned is None else found.learned.about["tried"]
         print(json.dumps({**about, "measured": measured, "tried": tried, "unreadable": faults}))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -62,6 +63,9 @@ class CudaCoreDevice:
 
     def free_memory(self) -> int:
         return int(self._context.call("cuMemGetInfo")[0])
+
+    def current(self) -> AbstractContextManager[object]:
+        return self._context
 
     def stream(self) -> Stream:
         flag = self._driver.constant("CUstream_flags", "CU_STREAM_NON_BLOCKING")

@@ -8,6 +8,7 @@ wrong results or a crash raise ``Misuse``. One thread gives the same order and t
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -94,6 +95,9 @@ class FakeDevice(FakeState):
 
     def free_memory(self) -> int:
         return self._memory - self.space.used()
+
+    def current(self) -> AbstractContextManager[object]:
+        return self.inside
 
     def stream(self) -> Stream:
         with self.lock:

@@ -24,6 +24,19 @@ class Call:
     detail: object = None
 
 
+class Inside(threading.local):
+    """Whether the device's context is the calling thread's."""
+
+    depth = 0
+
+    def __enter__(self) -> Inside:
+        self.depth += 1
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.depth -= 1
+
+
 @dataclass(frozen=True)
 class Registered:
     """What a kernel does, which of its arguments it writes to, and what it takes."""
@@ -43,6 +56,7 @@ class FakeState:
         self.lock = threading.RLock()
         self.space = Space()
         self.locked = PageLocked()
+        self.inside = Inside()
         self.known: Vector = {}
         self.kernels: dict[str, Registered] = {}
         self.capturing = False

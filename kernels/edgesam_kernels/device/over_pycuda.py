@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
 
 import numpy as np
@@ -100,6 +101,9 @@ class PycudaDevice:
 
     def free_memory(self) -> int:
         return int(self._context.call(self._pycuda.mem_get_info)[0])
+
+    def current(self) -> AbstractContextManager[object]:
+        return self._context
 
     def stream(self) -> Stream:
         return PycudaStream(self._context, self._context.call(self._pycuda.Stream, NON_BLOCKING))

@@ -7,6 +7,7 @@ is written over it runs on all three. Nothing here waits for the device unless i
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 import numpy as np
@@ -138,6 +139,11 @@ class Device(Protocol):
 
     def free_memory(self) -> int:
         """Bytes that could be had now."""
+
+    def current(self) -> AbstractContextManager[object]:
+        """Inside, this device's context is the calling thread's: for libraries that take whatever
+        is current, as TensorRT does. Calls of this protocol need none of it.
+        """
 
     def stream(self) -> Stream:
         """A new one, that does not wait for the default stream."""

@@ -238,3 +238,17 @@ def test_memory_goes_with_its_last_reference(device: Device) -> None:
     del pinned
     part[:] = 3  # what is looked at keeps it
     assert part.sum() == 15
+
+
+def test_its_context_may_be_current(device: Device) -> None:
+    """For libraries that take the thread's; calls inside go on as before, on any thread."""
+    stream = device.stream()
+    with device.current(), device.current():
+        memory = device.memory(4)
+        device.fill(memory.pointer, 1, 4, stream)
+        found = np.empty(4, np.uint8)
+        worker = threading.Thread(target=device.download, args=(found, memory.pointer, stream))
+        worker.start()
+        worker.join()
+        memory.close()
+    assert found.tolist() == [1, 1, 1, 1]

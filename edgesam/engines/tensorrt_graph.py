@@ -1,0 +1,289 @@
+"""One plan on a device: loaded, its types read back, run. Knows no roles and no bundle."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Collection, Mapping, Sequence
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgesam.embedding import Tensor
+from edgesam.engines.blobs import Blob
+from edgesam.engines.tensorrt_flavour import Flavour
+from edgesam.engines.tensorrt_log import is_about_memory, listening
+from edgesam.engines.tensorrt_types import check_built
+from edgesam.errors import BundleError, EngineUnavailable, OutOfMemory
+from edgesam_kernels.device import Device, DeviceError, DeviceOutOfMemory, Memory, Stream
+
+logger = logging.getLogger("edgesam")
+
+_TYPES: dict[str, np.dtype[Any]] = {
+    "FLOAT": np.dtype(np.float32),
+    "INT32": np.dtype(np.int32),
+    "INT64": np.dtype(np.int64),
+}
+_LEAST = 256  # bytes: what is empty has an address, too
+
+
+class OnDevice:
+    """A float32 array on the device, not to be changed; freed with its last reference."""
+
+    def __init__(
+        self, device: Device, stream: Stream, memory: Memory, shape: Sequence[int]
+    ) -> None:
+        self._device = device
+        self._stream = stream
+        self._memory = memory
+        self.shape = tuple(shape)
+        self.dtype = np.dtype(np.float32)
+
+    def lies_on(self, device: Device) -> bool:
+        """Whether that device reads it: one library's contexts of a card share their memory."""
+        own = self._device
+        return (own.library, own.ordinal) == (device.library, device.ordinal)
+
+    @property
+    def pointer(self) -> int:
+        """The ``CUdeviceptr``."""
+        return self._memory.pointer
+
+    @property
+    def nbytes(self) -> int:
+        """What it takes there."""
+        return prod(self.shape) * self.dtype.itemsize
+
+    def host(self) -> NDArray[np.float32]:
+        """A new copy of it in host memory.
+
+        Raises:
+            OutOfMemory: there is no room for it.
+        """
+        try:
+            array = np.empty(self.shape, np.float32)
+            self._device.download(array, self.pointer, self._stream)
+        except MemoryError:
+            raise OutOfMemory(f"not enough memory for a copy of {self.nbytes >> 20} MiB") from None
+        except DeviceError as error:
+            raise EngineUnavailable(f"the device does not give an array back: {error}") from None
+        return array
+
+
+class TensorRtGraph:
+    """A plan with one execution context and one stream, for one caller at a time.
+
+    Attributes:
+        inputs, outputs: names, in the graph's order.
+    """
+
+    def __init__(
+        self,
+        flavour: Flavour,
+        device: Device,
+        plan: bytes,
+        *,
+        name: str,
+        precision: str,
+        cache: Blob | None = None,
+    ) -> None:
+        """Load it.
+
+        Args:
+            flavour: the library.
+            device: where it runs.
+            plan: that was built with the same library.
+            name: of the graph, for messages.
+            precision: that it is to run in.
+            cache: of what TensorRT-RTX compiles when it loads, for the next start.
+
+        Raises:
+            BundleError: the library does not take the plan.
+            EngineUnavailable: it does not take this GPU.
+            OutOfMemory: the device has not got the memory.
+            PrecisionMismatch: it was built in another precision.
+        """
+        trt = flavour.load()
+        self._name, self._title, self._device = name, flavour.title, device
+        self._lock = threading.Lock()
+        self._log = listening(trt)
+        self._cache = cache
+        self._runtime_cache: Any = None
+        self._buffers: dict[str, Memory] = {}
+        self._stream = device.stream()
+        with device.current():  # TensorRT takes whatever context is the thread's
+            self._load(trt, flavour, plan, precision)
+
+    def _load(self, trt: Any, flavour: Flavour, plan: bytes, precision: str) -> None:
+        self._runtime = trt.Runtime(self._log)
+        if flavour.is_rtx:
+            self._check_valid(trt, plan)
+        engine = self._engine = self._runtime.deserialize_cuda_engine(plan)
+        if engine is None:
+            raise self._failure("cannot load the plan of")
+        self._read_back(trt, precision)
+        names = [engine.get_tensor_name(i) for i in range(engine.num_io_tensors)]
+        modes = {each: engine.get_tensor_mode(each) for each in names}
+        self.inputs = [each for each in names if modes[each] == trt.TensorIOMode.INPUT]
+        self.outputs = [each for each in names if modes[each] == trt.TensorIOMode.OUTPUT]
+        self._types = {each: _TYPES[engine.get_tensor_dtype(each).name] for each in names}
+        self._context = self._new_context(flavour)
+        if self._context is None:
+            raise self._failure("cannot start the plan of")
+
+    def run(
+        self,
+        inputs: Mapping[str, NDArray[Any] | Tensor],
+        outputs: Sequence[str],
+        kept: Collection[str] = (),
+    ) -> tuple[Any, ...]:
+        """Compute once.
+
+        Args:
+            inputs: by name, in host memory or on this device.
+            outputs: wanted, by name.
+            kept: which of them stay on the device, as :class:`OnDevice`; the others are arrays.
+
+        Raises:
+            BundleError: the graph does not take such inputs.
+            EngineUnavailable: the device failed.
+            OutOfMemory: there is no memory for it.
+        """
+        with self._lock, self._device.current():
+            if self._context is None:
+                raise ValueError("this session is closed")
+            try:
+                held = [self._give(name, inputs[name]) for name in self.inputs]
+                given = {name: self._place(name, name in kept) for name in self.outputs}
+                if not self._context.execute_async_v3(self._stream.handle):
+                    raise self._failure("cannot run")
+                found = tuple(self._taken(*given[name], name in kept) for name in outputs)
+                self._stream.synchronize()  # what was kept may be used on any stream from now on
+            except (DeviceOutOfMemory, MemoryError):
+                raise self._out_of_memory() from None
+            except DeviceError as error:
+                raise EngineUnavailable(f"the device failed in {self._name}: {error}") from None
+            del held  # inputs on the device live until the run is over
+            return found
+
+    def close(self) -> None:
+        """Free it, after a run that is under way; what TensorRT-RTX compiled is kept."""
+        with self._lock, self._device.current():
+            self._keep_compiled()
+            self._context = self._engine = self._runtime = None
+            for memory in self._buffers.values():
+                memory.close()
+            self._buffers.clear()
+
+    def _give(self, name: str, value: Any) -> Any:
+        """Put an input where the next run reads it."""
+        if isinstance(value, OnDevice) and value.lies_on(self._device):
+            pointer, shape = value.pointer, value.shape
+        else:
+            array = value if isinstance(value, np.ndarray) else value.host()
+            array = np.ascontiguousarray(array, self._types[name])
+            pointer, shape = self._buffer(name, array.nbytes).pointer, array.shape
+            if array.nbytes:
+                self._device.upload(pointer, array, self._stream)
+        if not self._context.set_input_shape(name, tuple(shape)):
+            raise self._failure(f"does not take {name} of {' x '.join(map(str, shape))} in")
+        self._point(name, pointer)
+        return value
+
+    def _place(self, name: str, keep: bool) -> tuple[Memory, tuple[int, ...], np.dtype[Any]]:
+        """Where the next run writes an output. What is kept gets memory of its own."""
+        shape, dtype = tuple(self._context.get_tensor_shape(name)), self._types[name]
+        if min(shape, default=0) < 0:
+            raise self._failure(f"does not know the size of {name} in")
+        size = max(_LEAST, prod(shape) * dtype.itemsize)
+        memory = self._device.memory(size) if keep else self._buffer(name, size)
+        self._point(name, memory.pointer)
+        return memory, shape, dtype
+
+    def _point(self, name: str, pointer: int) -> None:
+        if not self._context.set_tensor_address(name, pointer):
+            raise self._failure(f"does not take an address for {name} in")
+
+    def _taken(
+        self, memory: Memory, shape: tuple[int, ...], dtype: np.dtype[Any], keep: bool
+    ) -> Any:
+        if keep:
+            return OnDevice(self._device, self._stream, memory, shape)
+        array = np.empty(shape, dtype)
+        if array.nbytes:
+            self._device.download(array, memory.pointer, self._stream)
+        return array
+
+    def _buffer(self, name: str, nbytes: int) -> Memory:
+        """The memory of an input or output from run to run, larger if it must be."""
+        held = self._buffers.get(name)
+        if held is None or held.nbytes < nbytes:
+            if held is not None:
+                self._buffers.pop(name)
+                held.close()
+            self._buffers[name] = held = self._device.memory(max(_LEAST, nbytes))
+        return held
+
+    def _new_context(self, flavour: Flavour) -> Any:
+        if not flavour.is_rtx:
+            return self._engine.create_execution_context()
+        # TensorRT-RTX compiles kernels when a plan is loaded, and later for sizes that it meets.
+        config = self._engine.create_runtime_config()
+        self._runtime_cache = config.create_runtime_cache()
+        if self._cache is not None and (content := self._cache.load()) is not None:
+            self._runtime_cache.deserialize(content)  # it refuses what is not of this machine
+        config.set_runtime_cache(self._runtime_cache)
+        context = self._engine.create_execution_context(config)
+        if context is not None:
+            self._keep_compiled()
+        return context
+
+    def _keep_compiled(self) -> None:
+        if self._runtime_cache is None or self._cache is None:
+            return
+        content = bytes(self._runtime_cache.serialize())
+        if content and content != self._cache.load():
+            self._cache.store(content)
+
+    def _check_valid(self, trt: Any, plan: bytes) -> None:
+        validity, diagnostics = self._runtime.get_engine_validity(plan)
+        if validity == trt.EngineValidity.INVALID:
+            raise EngineUnavailable(
+                f"{self._title} {trt.__version__} does not run {self._name} on this "
+                f"{self._device.name}: {_words(trt, diagnostics) or self._log.take()}"
+            )
+
+    def _read_back(self, trt: Any, precision: str) -> None:
+        inspector = self._engine.create_engine_inspector()
+        said = inspector.get_engine_information(trt.LayerInformationFormat.JSON)
+        if not check_built(said, precision, self._name):
+            logger.warning(
+                "%s does not tell which types %s runs in: they were checked before it was built",
+                self._title,
+                self._name,
+            )
+
+    def _failure(self, what: str) -> Exception:
+        said = self._log.take()
+        if is_about_memory(said):
+            return self._out_of_memory()
+        return BundleError(f"{self._title} {what} {self._name}: {said}")
+
+    def _out_of_memory(self) -> OutOfMemory:
+        return OutOfMemory(
+            f"{self._title} ran out of memory with {self._name} on {self._device.name}: close "
+            "other programs that use it, or take a smaller model"
+        )
+
+
+def _words(trt: Any, diagnostics: Any) -> str:
+    """Which of the reasons that a plan is refused are set, one bit each; it may say none."""
+    bits = int(diagnostics)
+    names = [
+        name
+        for name, reason in trt.EngineInvalidityDiagnostics.__members__.items()
+        if bits & int(reason)
+    ]
+    return ", ".join(names)

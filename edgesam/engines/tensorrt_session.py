@@ -1,0 +1,102 @@
+"""A variant's three plans on a device, as a session: what goes to which. Knows no library."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from edgesam.cancel import Cancel
+from edgesam.embedding import ImageSide, Tensor, on_host
+from edgesam.engines.protocol import MaskPrompts, Prompts
+from edgesam.engines.tensorrt_graph import TensorRtGraph
+from edgesam.engines.tensorrt_network import POINTS, PROMPTS
+from edgesam.errors import PromptError
+
+
+class TensorRtSession:
+    """Many threads may call it; each graph runs for one at a time, on a stream of its own."""
+
+    def __init__(
+        self,
+        encoder: TensorRtGraph,
+        image_side: TensorRtGraph,
+        decoder: TensorRtGraph,
+        *,
+        description: str,
+    ) -> None:
+        self._encoder = encoder
+        self._image_side = image_side
+        self._decoder = decoder
+        self._side_names = [name for name in image_side.outputs if name in decoder.inputs]
+        self.description = description
+
+    def encode(self, image: NDArray[np.float32], cancel: Cancel | None = None) -> Tensor:
+        cancel = cancel or Cancel()
+        with cancel.by(lambda: None):  # a GPU is not stopped: what it made is not handed out
+            cancel.check()
+            found = self._encoder.run({"image": image}, ["image_embeddings"], ["image_embeddings"])
+        cancel.check()
+        embedding: Tensor = found[0]
+        return embedding
+
+    def image_side(self, embedding: Tensor, masks: MaskPrompts) -> ImageSide:
+        # Plans take one mask prompt: see tensorrt_network.
+        sides = [
+            self._image_side.run(
+                {
+                    "image_embeddings": embedding,
+                    "mask_input": masks.logits[row : row + 1],
+                    "has_mask_input": masks.given[row : row + 1],
+                },
+                self._side_names,
+                self._side_names if len(masks.given) == 1 else (),
+            )
+            for row in range(len(masks.given))
+        ]
+        if len(sides) == 1:
+            return sides[0]
+        return tuple(np.concatenate(parts) for parts in zip(*sides, strict=True))
+
+    def decode(
+        self, side: ImageSide, prompts: Prompts, tokens: Sequence[int]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        if (points := prompts.coords.shape[1]) > POINTS:
+            raise PromptError(
+                f"a prompt of {points} points, with its box or padding point: TensorRT's plans "
+                f"take {POINTS}; give fewer points, or take another engine"
+            )
+        answers = [
+            self._decoder.run(
+                {
+                    **dict(zip(self._side_names, part, strict=True)),
+                    "point_coords": prompts.coords[rows],
+                    "point_labels": prompts.labels[rows],
+                    "mask_tokens": np.array(tokens, np.int64),
+                },
+                ["low_res_masks", "iou_predictions"],
+            )
+            for part, rows in _parts(side, len(prompts.coords))
+        ]
+        if len(answers) == 1:
+            logits, iou = answers[0]
+            return logits, iou
+        logits, iou = (np.concatenate(parts) for parts in zip(*answers, strict=True))
+        return logits, iou
+
+    def close(self) -> None:
+        for graph in (self._encoder, self._image_side, self._decoder):
+            graph.close()
+
+
+def _parts(side: ImageSide, count: int) -> Iterator[tuple[Sequence[Any], slice]]:
+    """Of N prompts what one run takes: as many as plans do, or one where each has a side."""
+    if side[0].shape[0] == 1:
+        for start in range(0, count, PROMPTS):
+            yield side, slice(start, min(start + PROMPTS, count))
+        return
+    arrays = [on_host(array) for array in side]
+    for row in range(count):
+        yield [array[row : row + 1] for array in arrays], slice(row, row + 1)
