@@ -47,3 +47,7 @@ class Budget:
         now, waiting = self._clock(), sum(self._shares.values())
         share = self._shares.pop(name) / waiting
         return Deadline(now + max(0.0, self._end - now) * share, self._clock)
+
+    def drop(self, name: str) -> None:
+        """A stage that does not begin: its share is the others'."""
+        self._shares.pop(name, None)

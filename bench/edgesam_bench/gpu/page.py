@@ -116,7 +116,7 @@ def _cells(row: Mapping[str, Any], report: Mapping[str, Any]) -> list[str]:
     if gain := row.get("gain"):
         peaks.append(f"× {gain['median']:.2f} frames/s")
     if row["measure"] in _PIPELINE:
-        title += f" ({1 / row['wall']['p50']:.0f} frames/s)"
+        title += f" ({1 / row['wall']['p50']:.3g} frames/s)"
     wall = [_milliseconds(row["wall"][p]) for p in ("p50", "p95")]
     device = [_milliseconds(row["device"][p]) if row["device"] else "–" for p in ("p50", "p95")]
     return [title, row["contender"], *wall, *device, ", ".join(peaks) or "–"]

@@ -132,8 +132,7 @@ class _Model:
         else:
             findings.attempt(model, stages)
             findings.save()
-            return
-        self.budget.stage(f"speed {model}")
+        self.budget.drop(f"speed {model}")
 
     def _race(self, subject: Subject, ours: Sequence[EdgeSam], opened: ExitStack) -> None:
         deadline = self.budget.stage(f"speed {self.model}")
