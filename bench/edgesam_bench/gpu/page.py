@@ -38,7 +38,8 @@ def _heading(report: Mapping[str, Any]) -> str:
     ended = "" if report["finished"] else " **The run did not end: figures are those until then.**"
     return (
         f"### {name}\n\n{driver}{report['processor']}; {versions}. A picture of {width} × {height} "
-        f"pixels; rounds, contenders in turn: {report['rounds']}.{ended}\n"
+        f"pixels; rounds, contenders in turn: {report['rounds']}. Wall times end when the device has "
+        f"nothing left to do; device times are those in which a kernel or a copy ran.{ended}\n"
     )
 
 

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+import numpy as np
+
 from edgesam import Sam
 from edgesam.prepared import prepare
 from edgesam_bench.comparison import Comparison, MaskResult, PictureResult
@@ -24,6 +26,7 @@ CLOSE = replace(LOW_PRECISION, pictures=LEAST)
 """Of a lower precision: what its passport asks."""
 # Random weights make no masks worth comparing: their embeddings are, by relative L2. SAM's ViT of
 # these weights is 1e-4 from PyTorch in float32; a lower precision has to be near, not equal.
+_OBJECTS, _BEYOND_BOXES = 3, 1  # of a picture: rather more pictures than more of each
 RANDOM_PICTURES = 3
 RANDOM_LIMITS = {"fp32": 1e-3}
 RANDOM_LIMIT = 0.05
@@ -59,7 +62,8 @@ def measure(
         deadline: pictures that come later are not looked at.
     """
     judged = [_Judged(contender) for contender in contenders]
-    for number, page in enumerate(pages(fp32, samples)):
+    exam = pages(fp32, samples, objects=_OBJECTS, beyond_boxes=_BEYOND_BOXES)
+    for number, page in enumerate(exam):
         if number and deadline.passed():
             break
         findings.progress(f"{model}: parity, picture {number + 1} of {len(samples)}")
@@ -121,12 +125,12 @@ def measure_embeddings(
 ) -> None:
     """Of random weights: the worst relative L2 of a few pictures' embeddings."""
     few = [prepare(sample.read(), None, fp32.manifest) for sample in samples[:RANDOM_PICTURES]]
-    expected = [fp32.encode(one).array for one in few]
+    expected = [np.asarray(fp32.encode(one).array) for one in few]
     for contender in contenders:
         what = f"{model}, {contender.name}: embeddings"
 
         def work(contender: EdgeSam = contender, what: str = what) -> None:
-            found = [contender.sam.encode(one).array for one in few]
+            found = [np.asarray(contender.sam.encode(one).array) for one in few]
             error = max(relative_l2(a, b) for a, b in zip(expected, found, strict=True))
             limit = RANDOM_LIMITS.get(contender.precision, RANDOM_LIMIT)
             broken = [] if error <= limit else [f"relative L2 {error:.2e} > {limit:.0e}"]

@@ -1,6 +1,7 @@
 """The most arithmetic and the most traffic that this card was seen to do. Knows no model.
 
-By PyTorch, else by CuPy: large square matrix products in each type, and a copy on the device.
+By PyTorch, else by CuPy: large square matrix products in each type, and a copy on the device. With
+neither, the copy alone, by our own device layer.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from edgesam.errors import ParityError
 from edgesam_bench.gpu.clock import Clock, Deadline
 from edgesam_bench.gpu.findings import Findings
 from edgesam_bench.gpu.tools import Tools
+from edgesam_kernels.device import Device, DeviceError
 
 SIDES = (4096, 8192)
 COPIED = 1 << 30  # bytes; a copy reads and writes them
@@ -28,11 +30,13 @@ def measure(tools: Tools, findings: Findings, deadline: Deadline, clock: Clock) 
     """
     library = _library(tools)
     if library is None:
-        why = f"torch: {tools.why_no_torch or 'on the CPU'}; cupy cannot be used either"
+        why = f"torch: {tools.why_no_torch or 'on the CPU'}; nor can cupy or our device layer"
         findings.missing("peaks of matrix products and of copies", why)
         return
+    if not library.precisions:
+        findings.missing("peaks of matrix products", "needs torch or cupy")
     found: dict[str, Any] = {"by": library.name, "matmul": {}}
-    timed = _Timed(tools.synchronize, clock)
+    timed = _Timed(library.wait, clock)
 
     def product(precision: str, side: int) -> None:
         seconds = timed.median(library.product(precision, side))
@@ -83,6 +87,7 @@ class _Torch:
 
     def __init__(self, torch: Any) -> None:
         self._torch = torch
+        self.wait: Callable[[], object] = torch.cuda.synchronize
 
     def product(self, precision: str, side: int) -> Callable[[], object]:
         torch = self._torch
@@ -104,6 +109,7 @@ class _CuPy:
 
     def __init__(self, cupy: Any) -> None:
         self._cupy = cupy
+        self.wait: Callable[[], object] = cupy.cuda.runtime.deviceSynchronize
 
     def product(self, precision: str, side: int) -> Callable[[], object]:
         cupy = self._cupy
@@ -118,12 +124,34 @@ class _CuPy:
         return lambda: self._cupy.copyto(target, source)
 
 
-def _library(tools: Tools) -> _Torch | _CuPy | None:
+class _Layer:
+    name = "edgesam_kernels"
+    precisions = ()  # it multiplies no matrices
+
+    def __init__(self, device: Device) -> None:
+        self._device, self._stream = device, device.stream()
+        self.wait: Callable[[], object] = self._stream.synchronize
+
+    def product(self, precision: str, side: int) -> Callable[[], object]:
+        raise ParityError(f"no products of {side} in {precision}")
+
+    def copy(self, nbytes: int) -> Callable[[], object]:
+        device, stream = self._device, self._stream
+        source, target = device.memory(nbytes), device.memory(nbytes)
+        return lambda: device.copy(target.pointer, source.pointer, nbytes, stream)
+
+
+def _library(tools: Tools) -> _Torch | _CuPy | _Layer | None:
     if tools.torch is not None and tools.waits_by == "torch":
         return _Torch(tools.torch)
-    if tools.waits_by != "cupy":
+    if tools.waits_by == "cupy":
+        return _CuPy(importlib.import_module("cupy"))
+    if tools.waits_by != "cuda-bindings":
+        return None  # no device can be reached
+    try:
+        return _Layer(importlib.import_module("edgesam_kernels.device.opening").open_device())
+    except (ImportError, DeviceError):
         return None
-    return _CuPy(importlib.import_module("cupy"))
 
 
 def shares(
