@@ -38,8 +38,8 @@ def _heading(report: Mapping[str, Any]) -> str:
     ended = "" if report["finished"] else " **The run did not end: figures are those until then.**"
     return (
         f"### {name}\n\n{driver}{report['processor']}; {versions}. A picture of {width} × {height} "
-        f"pixels; rounds, contenders in turn: {report['rounds']}. Wall times end when the device has "
-        f"nothing left to do; device times are those in which a kernel or a copy ran.{ended}\n"
+        f"pixels; rounds, contenders in turn: {report['rounds']}. Wall times end when the "
+        f"device has nothing left to do; device times are those in which a kernel or a copy ran.{ended}\n"
     )
 
 
@@ -97,6 +97,9 @@ def _speed(model: str, report: Mapping[str, Any]) -> str:
     weights = told[0]["weights"] if told else "unknown"
     lines = [f"`{model}`, {weights} weights:\n", _table(rows)]
     for one in told:
+        if suppression := one["runs"].get("suppression"):
+            by = f"overlapping masks suppressed by: {suppression}"
+            lines.append(f"{one['contender']}, {by}.\n")
         if agreement := one.get("agreement"):
             lines.append(
                 f"{one['contender']} beside {agreement['with']}: embedding "

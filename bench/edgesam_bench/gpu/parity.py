@@ -20,13 +20,13 @@ from edgesam_bench.gpu.gallery import LEAST
 from edgesam_bench.variants.exam import judge, pages
 from edgesam_bench.variants.gallery import Sample
 
+_OBJECTS, _BEYOND_BOXES = 3, 1  # of a picture: rather more pictures than more of each
 SAME = Gate(pictures=LEAST)
 """Of fp32: what is asked beside official PyTorch, too."""
 CLOSE = replace(LOW_PRECISION, pictures=LEAST)
 """Of a lower precision: what its passport asks."""
 # Random weights make no masks worth comparing: their embeddings are, by relative L2. SAM's ViT of
 # these weights is 1e-4 from PyTorch in float32; a lower precision has to be near, not equal.
-_OBJECTS, _BEYOND_BOXES = 3, 1  # of a picture: rather more pictures than more of each
 RANDOM_PICTURES = 3
 RANDOM_LIMITS = {"fp32": 1e-3}
 RANDOM_LIMIT = 0.05

@@ -222,7 +222,7 @@ def _introduce(stage: _Model, subject: Subject, contender: Contender, seconds: f
             "weights": subject.weights,
             "graphs": subject.bundle.variants["fp32"].graphs,
             "open_seconds": seconds,
-            **contender.about,
+            "runs": contender.about,  # it may say more later
         }
     )
 

@@ -7,6 +7,7 @@ differs is what the networks cost. Masks come back to the host as booleans of th
 from __future__ import annotations
 
 import importlib
+import sys
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -120,6 +121,7 @@ class TorchPeer(Contender):
         if self._generator is None:
             package = importlib.import_module(type(self._network).__module__.partition(".")[0])
             make = package.SamAutomaticMaskGenerator
+            self.about["suppression"] = _suppression(sys.modules[make.__module__])
             self._generator = make(self._network, points_per_side=self._material.grid)
             self._generator.predictor.set_image = self._set_image
         with self._torch.no_grad(), self._cast():
@@ -203,3 +205,12 @@ class TorchPeer(Contender):
         """Decoder and prompts as autocast has them: their positions would not bear 16 bits."""
         cast: AbstractContextManager[Any] = self._torch.autocast(self._device, dtype=self._type)
         return cast
+
+
+def _suppression(generator: Any) -> str:
+    """torchvision's own where it is installed: the stand-in loops in Python."""
+    try:
+        generator.batched_nms = importlib.import_module("torchvision.ops.boxes").batched_nms
+    except ImportError:
+        return "stand-in in Python: everything mode of this peer is slower than with torchvision"
+    return "torchvision"

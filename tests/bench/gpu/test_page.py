@@ -33,7 +33,9 @@ def test_peers_peaks_and_failures(report: dict[str, Any]) -> None:
         "matmul": {"fp16": {"tflops": 700.4, "side": 8192}},
         "copy": {"gb_per_s": 4000.0},
     }
-    made["contenders"].append({"model": "mobile-sam", "contender": "Peer", "ours": False})
+    agreement = {"with": "fake fp32", "embedding_error": 0.01, "mask_iou": 0.97}
+    peer = {"model": "mobile-sam", "contender": "Peer", "ours": False, "agreement": agreement}
+    made["contenders"].append({**peer, "runs": {"suppression": "stand-in in Python"}})
     row = next(one for one in made["speed"] if one["measure"] == "encode")
     row["peers"] = {"Peer": {"median": 0.5, "min": 0.4, "max": 0.8}}
     row["shares"] = {"matmul": 0.25, "copy": 0.5}
@@ -42,6 +44,8 @@ def test_peers_peaks_and_failures(report: dict[str, Any]) -> None:
     assert "### NVIDIA Test" in text
     assert "fp16 700 TFLOP/s, copies 4000 GB/s" in text
     assert "25% of products, 50% of copies | 2.00 (1.25–2.50) |" in text
+    assert "Peer beside fake fp32: embedding 1.0e-02, IoU of one box 0.9700." in text
+    assert "Peer, overlapping masks suppressed by: stand-in in Python." in text
     assert "**failed**: a gate" in text
 
 

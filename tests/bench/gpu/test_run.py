@@ -28,7 +28,7 @@ def test_everything_that_a_fake_device_can_be_asked(
     report = run_fake(engine, out=out)
     assert report["finished"]
     assert json.loads(out.read_text("utf-8")) == json.loads(json.dumps(report))
-    assert read_findings(out)["contenders"][0]["engine"] == "fake:cuda"
+    assert read_findings(out)["contenders"][0]["runs"]["engine"] == "fake:cuda"
     assert {row["measure"] for row in report["speed"]} == set(MEASURES)
     rows = {row["measure"]: row for row in report["speed"]}
     assert rows["click"]["wall"]["n"] == 2 * MEASURES["click"].count
