@@ -39,7 +39,8 @@ def _heading(report: Mapping[str, Any]) -> str:
     return (
         f"### {name}\n\n{driver}{report['processor']}; {versions}. A picture of {width} × {height} "
         f"pixels; rounds, contenders in turn: {report['rounds']}. Wall times end when the "
-        f"device has nothing left to do; device times are those in which a kernel or a copy ran.{ended}\n"
+        f"device has nothing left to do; device times are those in which a kernel or a copy ran."
+        f"{ended}\n"
     )
 
 
