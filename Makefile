@@ -22,7 +22,7 @@ ASKING_VITS := $(ASKING) \
     $(addprefix bench/edgesam_bench/,aspects.py random_golden.py random_weights.py vit_controls.py)
 
 .PHONY: demo test check parity parity-quick parity-vit parity-everything passports golden accuracy \
-    bench speed scenarios vit-cost clean
+    bench speed scenarios vit-cost gpu-bench clean
 .SECONDARY:
 
 demo: $(VENV)/.run
@@ -162,6 +162,14 @@ scenarios: $(VENV)/.test
 vit-cost: $(VENV)/.run $(REFERENCE_VENV)/.reference
 	$(BIN)/python -m edgesam_bench.cost --reference-python $(REFERENCE_BIN)/python \
 	    --table docs/vit.md --out bench/results/vit-cost.json
+
+# On a machine with an NVIDIA card, under 8 minutes; with the Python that has its packages:
+# make gpu-bench GPU_PYTHON=python3 CARD=h200
+GPU_PYTHON ?= $(BIN)/python
+CARD ?= card
+gpu-bench:
+	PYTHONPATH=.:kernels:bench:export $(GPU_PYTHON) -m edgesam_bench.gpu --data $(dir $(PICTURES)) \
+	    --json bench/results/gpu-$(CARD).json
 
 # Run-time dependencies only, and pydicom's example CT slice beside them.
 $(VENV)/.run: pyproject.toml

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,21 +15,30 @@ _EDGESAM = "from edgesam.commands import main; raise SystemExit(main())"
 
 
 @contextmanager
-def exported(checkpoint: Path, profile: str) -> Iterator[Path]:
-    """The bundle's folder, beside the checkpoint; it is gone afterwards.
+def exported(
+    checkpoint: Path, profile: str, variants: Sequence[str] = (), folder: Path | None = None
+) -> Iterator[Path]:
+    """The bundle's folder, beside the checkpoint unless said otherwise; it is gone afterwards.
 
     A process of its own exports, as a user's would: this package stands below the exporter, and
     what the export held in memory is given back.
 
+    Args:
+        checkpoint: a file.
+        profile: of the model.
+        variants: to write; none leaves it to the exporter.
+        folder: where the bundle's folder is made.
+
     Raises:
         ParityError: the export failed.
     """
-    with tempfile.TemporaryDirectory(prefix=".bundle-", dir=checkpoint.parent) as scratch:
+    folder = checkpoint.parent if folder is None else folder
+    with tempfile.TemporaryDirectory(prefix=".bundle-", dir=folder) as scratch:
         bundle = Path(scratch) / "bundle"
         command = [sys.executable, "-c", _EDGESAM, "export", str(checkpoint), "-o", str(bundle)]
-        done = subprocess.run(
-            [*command, "--profile", profile], capture_output=True, text=True, check=False
-        )
+        command += ["--profile", profile]
+        command += [part for variant in variants for part in ("--variant", variant)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["no message"])[-1]
             raise ParityError(f"no bundle to measure: {last.removeprefix('edgesam: ')}")

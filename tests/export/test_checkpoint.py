@@ -612,6 +612,15 @@ def test_safetensors(opened):
     assert checkpoint["s"].shape == ()
 
 
+@pytest.mark.parametrize("length", [0x180, 0x4B50])
+def test_safetensors_whose_length_begins_as_another_format_does(opened, length):
+    header = {"w": {"dtype": "U8", "shape": [1], "data_offsets": [0, 1]}}
+    text = json.dumps(header).encode().ljust(length)
+    checkpoint = opened(struct.pack("<Q", length) + text + b"\7")
+    assert checkpoint.format == "safetensors"
+    assert checkpoint["w"].tolist() == [7]
+
+
 @pytest.mark.parametrize(
     ("header", "data", "words"),
     [

@@ -41,10 +41,11 @@ def read_checkpoint(path: str | os.PathLike[str]) -> Checkpoint:
 
 def _contents(file: MappedFile) -> Contents:
     head = file.read(0, HEAD)
+    # First: a file begins with its header's length, whose bytes may be those of the others.
+    if head[8:9] == b"{" and head[4:8] == bytes(4):
+        return read_safetensors(file)
     if head.startswith(b"PK"):
         return read_zip(file)
     if head.startswith(b"\x80"):
         return read_legacy(file)
-    if head[8:9] == b"{" and head[4:8] == bytes(4):
-        return read_safetensors(file)
     raise UnreadableError(describe(head))

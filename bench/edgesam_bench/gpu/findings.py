@@ -1,0 +1,102 @@
+"""What was found so far, in a file after every stage: a kill loses nothing. Measures nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from edgesam.errors import EdgeSamError
+from edgesam_bench.results import read_results, write_results
+
+COMMAND = "python -m edgesam_bench.gpu"
+SCHEMA = 1
+
+
+class Findings:
+    """The report in the making.
+
+    Attributes:
+        content: JSON-ready; keys as :func:`edgesam_bench.gpu.run.run` fills them.
+
+    Args:
+        out: the file, None keeps none.
+        head: what is known before anything is measured.
+        progress: told what is done.
+    """
+
+    def __init__(
+        self, out: Path | None, head: dict[str, Any], progress: Callable[[str], None]
+    ) -> None:
+        self._out, self.progress = out, progress
+        self.content: dict[str, Any] = {
+            "command": COMMAND,
+            "schema": SCHEMA,
+            "finished": False,
+            **head,
+            "engines": {},
+            "contenders": [],
+            "peaks": {},
+            "tests": None,
+            "parity": [],
+            "speed": [],
+            "not_measured": [],
+            "failures": [],
+        }
+
+    def missing(self, what: str, reason: str) -> None:
+        """Something that has no figure, and why; said once."""
+        line = {"what": what, "reason": " ".join(reason.split())}
+        if line not in self.content["not_measured"]:
+            self.content["not_measured"].append(line)
+            self.progress(f"not measured: {what}: {line['reason']}")
+
+    def failed(self, line: str) -> None:
+        """A gate that does not hold."""
+        self.content["failures"].append(line)
+        self.progress(f"FAILED  {line}")
+
+    def attempt(self, what: str, work: Callable[[], None]) -> bool:
+        """Whether it went through; what went wrong is listed as not measured.
+
+        Everything is caught: libraries' errors share no base, and one contender that fails must
+        not cost the others their figures.
+        """
+        try:
+            work()
+        except Exception as error:
+            self.missing(what, told(error))
+            return False
+        return True
+
+    @property
+    def measured(self) -> bool:
+        """Whether there is any figure."""
+        found = self.content
+        return bool(found["peaks"] or found["tests"] or found["parity"] or found["speed"])
+
+    def save(self) -> None:
+        """Put it into the file.
+
+        Raises:
+            ParityError: it cannot be written.
+        """
+        if self._out is not None:
+            write_results(self._out, self.content)
+
+
+def told(error: BaseException) -> str:
+    """One line; of a foreign error its kind, too."""
+    line = (str(error).strip().splitlines() or [""])[0]
+    if isinstance(error, EdgeSamError):
+        return line
+    return f"{type(error).__name__}: {line}" if line else type(error).__name__
+
+
+def read_findings(path: Path) -> dict[str, Any]:
+    """A file of this program.
+
+    Raises:
+        ValueError: it is none, or of another schema; in one line.
+    """
+    return read_results(path, [COMMAND], "edgesam_bench.gpu", SCHEMA)

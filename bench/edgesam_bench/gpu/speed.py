@@ -1,0 +1,216 @@
+"""Asks all contenders of a model in turn, A B A B, and makes rows of what they needed.
+
+Knows no engine. The first round is always whole, so that one slow start costs others no figures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from edgesam.bundle import Bundle
+from edgesam.errors import BundleError
+from edgesam_bench.figures import iou, relative_l2
+from edgesam_bench.gpu.clock import Clock, Deadline
+from edgesam_bench.gpu.contender import Contender
+from edgesam_bench.gpu.findings import Findings
+from edgesam_bench.gpu.measures import MEASURES, Measure
+from edgesam_bench.gpu.peaks import shares
+from edgesam_bench.gpu.tools import Tools
+from edgesam_bench.speed.samples import described, ratio
+from edgesam_bench.speed.work import macs
+
+_WARM = 3
+
+
+@dataclass
+class Race:
+    """The contenders of one model.
+
+    Attributes:
+        model: its name.
+        bundle: of edgesam's contenders; its graphs say how much work there is.
+        contenders: open, at most one of a name.
+        frames: in a call of a measure of frames.
+        samples: measure -> contender -> for each round its wall times in seconds.
+        device: measure -> contender -> device times in seconds.
+    """
+
+    model: str
+    bundle: Bundle
+    contenders: Sequence[Contender]
+    frames: int
+    samples: dict[str, dict[str, list[list[float]]]] = field(default_factory=dict)
+    device: dict[str, dict[str, list[float]]] = field(default_factory=dict)
+    dropped: set[tuple[str, str]] = field(default_factory=set)
+
+    def has(self, measure: str, contender: Contender) -> bool:
+        return (measure, contender.name) not in self.dropped
+
+    def what(self, measure: str, contender: Contender) -> str:
+        """How it is called where it is not measured."""
+        return f"{self.model}, {contender.name}: {measure}"
+
+
+def measure(
+    race: Race, rounds: int, findings: Findings, tools: Tools, deadline: Deadline, clock: Clock
+) -> None:
+    """All rounds, and then device times; rows go to ``speed``."""
+    for contender in race.contenders:
+        for name, why in contender.without().items():
+            findings.missing(race.what(name, contender), why)
+            race.dropped.add((name, contender.name))
+        _warm(race, contender, findings, tools)
+    for number in range(rounds):
+        order = race.contenders if number % 2 == 0 else race.contenders[::-1]
+        for name in MEASURES:
+            for contender in order:
+                if number and deadline.passed():
+                    break
+                if race.has(name, contender):
+                    _timed(race, name, contender, number, findings, tools, clock)
+    _device(race, findings, tools, deadline)
+    findings.content["speed"] += _rows(race, findings)
+
+
+def agreement(contender: Contender, beside: Contender) -> dict[str, float]:
+    """How far two contenders give the same: what is fast may have become another mask."""
+    for one in (contender, beside):
+        one.embed()
+    return {
+        "embedding_error": relative_l2(beside.embedding(), contender.embedding()),
+        "mask_iou": iou(beside.click(0), contender.click(0)),
+    }
+
+
+def _warm(race: Race, contender: Contender, findings: Findings, tools: Tools) -> None:
+    """Each measure a few times: kernels are chosen, compiled, captured. What fails is dropped."""
+    for name, measure in MEASURES.items():
+        if not race.has(name, contender):
+            continue
+        findings.progress(f"{race.model}, {contender.name}: warming up {name}")
+
+        def work(measure: Measure = measure) -> None:
+            for number in range(_WARM if measure.count > 1 else 1):
+                measure.call(contender, number)
+            tools.synchronize()
+
+        if not findings.attempt(race.what(name, contender), work):
+            race.dropped.add((name, contender.name))
+
+
+def _timed(
+    race: Race,
+    name: str,
+    contender: Contender,
+    number: int,
+    findings: Findings,
+    tools: Tools,
+    clock: Clock,
+) -> None:
+    """One round of one measure; a contender that fails in it has no such figure at all."""
+    measure = MEASURES[name]
+    values: list[float] = []
+
+    def work() -> None:
+        for index in range(measure.count):
+            tools.synchronize()
+            started = clock()
+            measure.call(contender, _WARM + number * measure.count + index)
+            tools.synchronize()
+            values.append((clock() - started) / (race.frames if measure.frames else 1))
+
+    findings.progress(f"{race.model}, {contender.name}: round {number + 1}, {name}")
+    if findings.attempt(race.what(name, contender), work):
+        race.samples.setdefault(name, {}).setdefault(contender.name, []).append(values)
+    else:
+        race.dropped.add((name, contender.name))
+        race.samples.get(name, {}).pop(contender.name, None)
+
+
+def _device(race: Race, findings: Findings, tools: Tools, deadline: Deadline) -> None:
+    profile = tools.device_seconds
+    if profile is None:
+        why = tools.why_no_torch or "there is no device"
+        findings.missing("device times", f"PyTorch's profiler is what takes them: {why}")
+        return
+    for name, measure in MEASURES.items():
+        for contender in race.contenders:
+            what = f"{race.what(name, contender)}, device time"
+            if not measure.profiled or contender.name not in race.samples.get(name, {}):
+                continue
+            if deadline.passed():
+                findings.missing(what, "time ran out")
+                continue
+            values: list[float] = []
+
+            def work(c: Contender = contender, m: Measure = measure, into: Any = values) -> None:
+                for number in range(m.profiled):
+                    into.append(profile(lambda: m.call(c, number)))  # noqa: B023
+
+            if findings.attempt(what, work):
+                race.device.setdefault(name, {})[contender.name] = values
+
+
+def _rows(race: Race, findings: Findings) -> list[dict[str, Any]]:
+    rows = []
+    by_name = {contender.name: contender for contender in race.contenders}
+    peers = [contender.name for contender in race.contenders if not contender.ours]
+    for name, samples in race.samples.items():
+        for contender, rounds in samples.items():
+            wall = described(rounds)
+            device = race.device.get(name, {}).get(contender)
+            row: dict[str, Any] = {
+                "model": race.model,
+                "contender": contender,
+                "measure": name,
+                "wall": wall,
+                "device": None if device is None else described([device]),
+                "peers": {
+                    peer: _ratio(wall, described(samples[peer]))
+                    for peer in peers
+                    if by_name[contender].ours and peer in samples
+                },
+            }
+            if device is not None and MEASURES[name].parts:
+                row["shares"] = _shares(race, name, by_name[contender], row["device"], findings)
+            rows.append(row)
+    _gains(rows, race)
+    return rows
+
+
+def _gains(rows: Sequence[dict[str, Any]], race: Race) -> None:
+    """Of an overlapped pipeline: how many times the frames per second of the serial one."""
+    for row in rows:
+        serial = race.samples.get("serial", {}).get(row["contender"])
+        if row["measure"] == "overlapped" and serial is not None:
+            row["gain"] = _ratio(described(serial), row["wall"])
+
+
+def _ratio(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, float]:
+    """Of the rounds that both had: the last may have been one contender's alone."""
+    both = min(len(one["rounds"]), len(other["rounds"]))
+    return ratio(one["rounds"][:both], other["rounds"][:both])
+
+
+def _shares(
+    race: Race,
+    name: str,
+    contender: Contender,
+    device: Mapping[str, float],
+    findings: Findings,
+) -> dict[str, float] | None:
+    """Of the peaks. The work is that of the fp32 graphs, whoever does it in whatever way."""
+    variant = race.bundle.variants["fp32"]
+    parts = MEASURES[name].parts
+    try:
+        work: int | None = sum(macs(race.bundle.path / variant.graph(role).file) for role in parts)
+    except BundleError as error:
+        findings.missing(f"{race.model}: share of the peak, {name}", str(error))
+        work = None
+    size = sum(variant.graph(role).size for role in parts)
+    if variant.weights is not None and "image_encoder" in parts:
+        size += variant.weights.size
+    halved = size // 2 if contender.precision in ("fp16", "bf16") else size
+    return shares(findings.content["peaks"], contender.precision, work, halved, device["p50"])

@@ -1,0 +1,88 @@
+"""The tests that need a GPU, run by pytest in a process of its own. Knows no test."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import subprocess
+import sys
+import tempfile
+import xml.etree.ElementTree as Xml  # of a file that pytest has just written
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from edgesam_bench.gpu.clock import Deadline
+from edgesam_bench.gpu.findings import Findings
+
+PATTERN = "test_on_gpu*.py"
+TESTS = Path("tests")  # of the repository, where this is run from
+
+
+def measure(findings: Findings, deadline: Deadline, folder: Path = TESTS) -> None:
+    """Fill ``tests``: counts, what failed, and why tests were skipped."""
+    files = sorted(folder.rglob(PATTERN))
+    what = f"tests that need a GPU ({folder}/**/{PATTERN})"
+    if not files:
+        findings.missing(what, "there are none: run this from the root of the repository")
+        return
+    if importlib.util.find_spec("pytest") is None:
+        findings.missing(what, "needs the package pytest (not installed)")
+        return
+    with tempfile.TemporaryDirectory(prefix="edgesam-") as scratch:
+        xml = Path(scratch) / "tests.xml"
+        last = _run(files, xml, deadline.left())
+        if not xml.is_file():
+            findings.missing(what, f"pytest told no result: {last}")
+            return
+        told = counted(Xml.parse(xml).getroot())
+    if not told["passed"] and not told["failed"]:
+        findings.missing(what, f"all were skipped: {'; '.join(told['skipped'])}")
+        return
+    for reason, count in told["skipped"].items():
+        findings.missing(f"{count} tests that need a GPU", reason)
+    for name in told["failures"]:
+        findings.failed(f"test {name}")
+    findings.content["tests"] = {"files": [file.as_posix() for file in files], **told}
+
+
+def counted(suite: Xml.Element) -> dict[str, Any]:
+    """``passed`` and ``failed``, ``failures`` by name, ``skipped`` by reason."""
+    failures: list[str] = []
+    skipped: Counter[str] = Counter()
+    passed = 0
+    for case in suite.iter("testcase"):
+        name = f"{case.get('classname')}::{case.get('name')}"
+        skip = case.find("skipped")
+        if skip is not None:
+            skipped[skip.get("message") or "no reason"] += 1
+        elif case.find("failure") is not None or case.find("error") is not None:
+            failures.append(name)
+        else:
+            passed += 1
+    return {
+        "passed": passed,
+        "failed": len(failures),
+        "failures": failures,
+        "skipped": dict(skipped),
+    }
+
+
+def _run(files: Sequence[Path], xml: Path, seconds: float) -> str:
+    """pytest's last line, or that it took too long."""
+    command = [sys.executable, "-m", "pytest", "-q", f"--junit-xml={xml}", *map(str, files)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+    try:
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=max(1.0, seconds),
+            env=environment,
+        )
+    except subprocess.TimeoutExpired:
+        return f"it took more than {seconds:.0f} s"
+    lines = (done.stdout + done.stderr).strip().splitlines()
+    return lines[-1] if lines else f"exit code {done.returncode}"
