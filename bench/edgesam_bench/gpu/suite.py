@@ -16,7 +16,7 @@ from typing import Any
 from edgesam_bench.gpu.clock import Deadline
 from edgesam_bench.gpu.findings import Findings
 
-PATTERN = "test_on_gpu*.py"
+PATTERN = "test_*on_gpu*.py"
 TESTS = Path("tests")  # of the repository, where this is run from
 
 

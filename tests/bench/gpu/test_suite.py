@@ -36,6 +36,12 @@ def test_counts_and_reasons(tmp_path: Path, findings: Findings) -> None:
     assert missing["reason"] == "no NVIDIA card"
 
 
+def test_tests_of_one_engine_count_too(tmp_path: Path, findings: Findings) -> None:
+    (tmp_path / "test_ort_on_gpu.py").write_text("def test_good(): pass\n", "utf-8")
+    suite.measure(findings, LATER, tmp_path)
+    assert findings.content["tests"]["passed"] == 1
+
+
 def test_all_skipped_is_not_measured(tmp_path: Path, findings: Findings) -> None:
     text = "import pytest\ndef test_absent(): pytest.skip('no NVIDIA card')\n"
     (tmp_path / "test_on_gpu.py").write_text(text, "utf-8")
