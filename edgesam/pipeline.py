@@ -78,7 +78,10 @@ class Pipeline:
         self._line: deque[Frame] = deque()
         self._exhausted = False
         self._stopped = False
-        self._change = threading.Condition()
+        # Entered as a lock and not as a condition, whose __enter__ is Python: a Ctrl-C in it
+        # would leave the lock taken for good.
+        self._lock = threading.RLock()
+        self._change = threading.Condition(self._lock)
         self._wakers: list[Callable[[], object]] = []
         self._threads: list[threading.Thread] = []
         self._running = 0
@@ -87,7 +90,7 @@ class Pipeline:
 
     def start(self) -> None:
         """Start the threads, at the first call."""
-        with self._change:
+        with self._lock:
             if self._threads or self._stopped:
                 return
             # A live source may never answer again, and must not keep the program from ending.
@@ -97,18 +100,21 @@ class Pipeline:
 
     def take(self) -> Frame | None:
         """The next frame, finished or failed; None after the last one, or when stopped. Waits."""
-        with self._change:
-            self._consumer = threading.current_thread()
-            while (frame := self._finished()) is None and not self._over():
-                self._change.wait(_LOOK_UP)
-            return frame
+        while True:
+            told = threading.Lock()  # Condition.wait is Python, too: see __init__
+            told.acquire()
+            ready, frame = self.poll(told.release)
+            if ready:
+                return frame
+            while not told.acquire(timeout=_LOOK_UP):
+                pass
 
     def poll(self, waker: Callable[[], object]) -> tuple[bool, Frame | None]:
         """Whether :meth:`take` would not wait, and what it gives.
 
         Otherwise ``waker`` is called once when something has changed, from another thread.
         """
-        with self._change:
+        with self._lock:
             self._consumer = threading.current_thread()
             frame = self._finished()
             ready = frame is not None or self._over()
@@ -118,13 +124,13 @@ class Pipeline:
 
     def stop(self) -> None:
         """Let every thread end after the call that it is in; takes no time."""
-        with self._change:
+        with self._lock:
             self._stopped = True
             self._changed()
 
     def ended(self, waker: Callable[[], object]) -> bool:
         """Whether the threads have come to their ends; otherwise as :meth:`poll`."""
-        with self._change:
+        with self._lock:
             if self._running:
                 self._wakers.append(waker)
             return not self._running
@@ -145,7 +151,7 @@ class Pipeline:
                 while work():
                     pass
             finally:
-                with self._change:
+                with self._lock:
                     self._running -= 1
                     self._changed()
 
@@ -158,13 +164,13 @@ class Pipeline:
 
     def _read(self) -> bool:
         """Read one frame into the line; False at the end."""
-        with self._change:
+        with self._lock:
             while not self._stopped and not self._newest and len(self._line) >= self._ahead:
                 self._wait()
             if self._stopped:
                 return False
         frame = self._next()
-        with self._change:
+        with self._lock:
             self._exhausted = frame is None or frame.fatal
             if frame is not None:
                 if self._newest:
@@ -175,7 +181,7 @@ class Pipeline:
 
     def _advance(self, number: int) -> bool:
         """Do a step to one frame; False when there will be none any more."""
-        with self._change:
+        with self._lock:
             while (frame := self._claimed(number)) is None:
                 if self._stopped or (self._exhausted and not self._coming(number)):
                     return False
@@ -189,7 +195,7 @@ class Pipeline:
         return True
 
     def _settle(self, frame: Frame, number: int, value: Any, error: BaseException | None) -> None:
-        with self._change:
+        with self._lock:
             frame.value, frame.error = value, error
             frame.done, frame.busy = number + 1, False
             self._changed()

@@ -54,13 +54,16 @@ class Prefetch(Generic[T]):
         self._askers = 0
         self._work: tuple[int, Cancel] | None = None
         self._stopped = False
-        self._change = threading.Condition()
+        # Entered as a lock and not as a condition, whose __enter__ is Python: a Ctrl-C in it
+        # would leave the lock taken for good.
+        self._lock = threading.RLock()
+        self._change = threading.Condition(self._lock)
         self._thread: threading.Thread | None = None
 
     def look(self, index: int) -> None:
         """This one is in view now; returns at once."""
         self._check(index)
-        with self._change:
+        with self._lock:
             if self._view is not None and index != self._view:
                 self._forwards = index > self._view
             self._view = index
@@ -74,7 +77,7 @@ class Prefetch(Generic[T]):
     def rest(self, seconds: float) -> None:
         """Make nothing for later for so long; what is in view is made all the same."""
         self._check_open()
-        with self._change:
+        with self._lock:
             self._rested = time.monotonic() + seconds
             if self._work is not None and self._work[0] != self._view:
                 self._work[1].tell()
@@ -82,25 +85,25 @@ class Prefetch(Generic[T]):
 
     def ready(self, index: int) -> bool:
         """Whether it needs not be made any more."""
-        with self._change:
+        with self._lock:
             return index in self._kept
 
     @contextmanager
     def taken(self, index: int) -> Iterator[T]:
         """Inside, it is there, and nothing is made for later; raises what making it raises."""
         self._check(index)
-        with self._change:
+        with self._lock:
             self._askers += 1
         try:
             yield self._get(index)
         finally:
-            with self._change:
+            with self._lock:
                 self._askers -= 1
                 self._change.notify_all()
 
     def stop(self) -> None:
         """Let the thread end; takes no time."""
-        with self._change:
+        with self._lock:
             self._stopped = True
             if self._work is not None:
                 self._work[1].tell()
@@ -115,7 +118,7 @@ class Prefetch(Generic[T]):
         self._kept.clear()
 
     def _get(self, index: int) -> T:
-        with self._change:
+        with self._lock:
             while self._work is not None and self._work[0] == index and not self._work[1].told:
                 self._change.wait(_LOOK_UP)
             if self._work is not None:
@@ -125,7 +128,7 @@ class Prefetch(Generic[T]):
                 self._change.wait_for(lambda: self._work is None, _MOMENT)
                 return self._kept[index]
         made = self._make(index, Cancel())  # by whoever asks, so that errors are theirs
-        with self._change:
+        with self._lock:
             self._keep(index, made)
         return made
 
@@ -140,7 +143,7 @@ class Prefetch(Generic[T]):
 
     def _advance(self) -> bool:
         """Make one; False at the end."""
-        with self._change:
+        with self._lock:
             while (index := self._wanted()) is None and not self._stopped:
                 rest = self._rested - time.monotonic()
                 self._change.wait(min(rest, _LOOK_UP) if rest > 0 else _LOOK_UP)
@@ -166,7 +169,7 @@ class Prefetch(Generic[T]):
         failed: int | None = None,
         memory_is_short: bool = False,
     ) -> None:
-        with self._change:
+        with self._lock:
             self._work = None
             if made is not None:
                 self._keep(*made)

@@ -11,33 +11,36 @@ class Gate:
     """Whoever wants to be alone waits for those inside, and keeps others out meanwhile."""
 
     def __init__(self) -> None:
-        self._change = threading.Condition()
+        # Entered as a lock and not as a condition, whose __enter__ is Python: a Ctrl-C in it
+        # would leave the lock taken for good.
+        self._lock = threading.RLock()
+        self._change = threading.Condition(self._lock)
         self._inside = 0
         self._alone = False
 
     @contextmanager
     def shared(self) -> Iterator[None]:
         """Inside, nobody is alone."""
-        with self._change:
+        with self._lock:
             self._change.wait_for(lambda: not self._alone)
             self._inside += 1
         try:
             yield
         finally:
-            with self._change:
+            with self._lock:
                 self._inside -= 1
                 self._change.notify_all()
 
     @contextmanager
     def alone(self) -> Iterator[None]:
         """Inside, there is nobody else."""
-        with self._change:
+        with self._lock:
             self._change.wait_for(lambda: not self._alone)
             self._alone = True
             self._change.wait_for(lambda: not self._inside)
         try:
             yield
         finally:
-            with self._change:
+            with self._lock:
                 self._alone = False
                 self._change.notify_all()

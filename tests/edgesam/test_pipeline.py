@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import gc
+import signal
+import subprocess
+import sys
 import threading
 import time
 import weakref
@@ -324,3 +327,41 @@ def test_a_waker_is_called_and_only_once() -> None:
         assert woken.acquire(timeout=PATIENCE)
     pipeline.join()
     assert not woken.acquire(blocking=False)
+
+
+_INTERRUPTED = """
+import random, signal
+from edgesam.pipeline import Pipeline
+
+class Interrupted(BaseException): pass
+
+def interrupt(*_): raise Interrupted
+
+signal.signal(signal.SIGALRM, interrupt)
+for seed in range(500):
+    source = ((number, lambda: number) for number in range(10**9))
+    pipeline = Pipeline(source, [lambda x: x, lambda x: x], ahead=2, newest=False)
+    pipeline.start()
+    after = random.Random(seed).uniform(0.0002, 0.002)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, after)
+        while pipeline.take() is not None: pass
+    except Interrupted:
+        pass
+    pipeline.stop()
+    pipeline.join()
+print("all ended")
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs setitimer, which is POSIX's")
+def test_an_interrupt_at_any_moment_leaves_no_lock_taken() -> None:
+    """A program of its own: where a lock is left, it hangs."""
+    done = subprocess.run(
+        [sys.executable, "-c", _INTERRUPTED],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout == "all ended\n"

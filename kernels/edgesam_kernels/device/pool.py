@@ -54,7 +54,10 @@ class Pool:
     ) -> None:
         if depth < 1:
             raise ValueError(f"a pool of {depth} slots: at least 1 is needed")
-        self._changed = threading.Condition()
+        # Entered as a lock and not as a condition, whose __enter__ is Python: a Ctrl-C in it
+        # would leave the lock taken for good.
+        self._lock = threading.RLock()
+        self._changed = threading.Condition(self._lock)
         self._free: deque[tuple[Slot, Event | None]] = deque()
         self._out: set[Slot] = set()
         self._closed = False
@@ -75,7 +78,7 @@ class Pool:
         Raises:
             DeviceError: the pool was closed, perhaps while this waited.
         """
-        with self._changed:
+        with self._lock:
             while not self._free and wait and not self._closed:
                 self._changed.wait()
             self._check_open()
@@ -100,7 +103,7 @@ class Pool:
         Raises:
             ValueError: it was not acquired from here, or was released before.
         """
-        with self._changed:
+        with self._lock:
             if slot not in self._out:
                 raise ValueError("a slot that is not out was released")
             self._out.remove(slot)
@@ -114,7 +117,7 @@ class Pool:
         """Wait for the work on what was released and free it; what is out is freed when it is
         released.
         """
-        with self._changed:
+        with self._lock:
             self._closed = True
             free = list(self._free)
             self._free.clear()
