@@ -15,8 +15,8 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-import edgesam.preprocess
 import edgesam.sam
+import edgesam_kernels.prepare
 from edgesam.cancel import Cancel
 from edgesam.embedding import ImageSide, Tensor
 from edgesam.engines import MaskPrompts, Prompts, Session
@@ -25,9 +25,9 @@ from edgesam.sam import Sam
 
 _WATCHED: tuple[tuple[Any, str, str], ...] = (
     (Image, "to_rgb8", "levels"),
-    (edgesam.preprocess, "resized", "resize"),
-    (edgesam.preprocess, "min_max", "normalise"),
-    (edgesam.preprocess, "mean_std", "normalise"),
+    (edgesam_kernels.prepare, "resize", "resize"),
+    (edgesam_kernels.prepare, "min_max", "normalise"),
+    (edgesam_kernels.prepare, "mean_std", "normalise"),
     (edgesam.sam, "decoder_inputs", "prompt"),
     (edgesam.sam, "make_mask", "mask"),
 )
