@@ -23,7 +23,6 @@ _PACKAGES = (
     "cupy",
     "cupy-cuda12x",
     "cupy-cuda13x",
-    "cuda-core",
     "cuda-bindings",
     "nvidia-cuda-nvrtc",
     "nvidia-cudnn-cu13",

@@ -1,4 +1,4 @@
-"""A CUDA device in a few words, over cuda-core or pycuda. Knows no kernel and no model."""
+"""A CUDA device in a few words, over cuda-bindings or pycuda. Knows no kernel and no model."""
 
 from edgesam_kernels.device.errors import DeviceError, DeviceOutOfMemory, DeviceUnavailable
 from edgesam_kernels.device.protocol import (

@@ -63,7 +63,7 @@ class CudaStream(Resource):
 
     def wait(self, event: Event) -> None:
         if not isinstance(event, CudaEvent):
-            raise DeviceError(f"a stream of cuda-core cannot wait for {event!r}")
+            raise DeviceError(f"a stream of cuda-bindings cannot wait for {event!r}")
         self._primary.call("cuStreamWaitEvent", self._native, event.handle, 0)
 
     def synchronize(self) -> None:
@@ -106,7 +106,7 @@ def native(stream: Stream) -> CudaStream:
         DeviceError: it is not a stream of this library.
     """
     if not isinstance(stream, CudaStream):
-        raise DeviceError(f"{stream!r} is not a stream of cuda-core")
+        raise DeviceError(f"{stream!r} is not a stream of cuda-bindings")
     return stream
 
 

@@ -7,22 +7,22 @@ import shutil
 import sys
 from typing import Any
 
-from edgesam_kernels.device.cuda_core import open_cuda_core
 from edgesam_kernels.device.driver import open_driver
 from edgesam_kernels.device.errors import DeviceUnavailable
+from edgesam_kernels.device.over_bindings import open_over_bindings
 from edgesam_kernels.device.over_pycuda import open_over_pycuda
 from edgesam_kernels.device.protocol import Device
 from edgesam_kernels.device.pycuda_context import current_context, open_pycuda
 
-LIBRARIES = ("cuda-core", "pycuda")
+LIBRARIES = ("cuda-bindings", "pycuda")
 
 
 def open_device(library: str = "auto", ordinal: int = 0) -> Device:
     """A device, with its context.
 
     Args:
-        library: ``cuda-core``, ``pycuda``, or ``auto``: pycuda where the application has a current
-            context of it, else the first of the two that works.
+        library: ``cuda-bindings``, ``pycuda``, or ``auto``: pycuda where the application has a
+            current context of it, else the first of the two that works.
         ordinal: which device, as the driver counts them.
 
     Raises:
@@ -32,8 +32,8 @@ def open_device(library: str = "auto", ordinal: int = 0) -> Device:
     _check(library)
     if library == "auto":
         library = _choose()
-    if library == "cuda-core":
-        return open_cuda_core(ordinal)
+    if library == "cuda-bindings":
+        return open_over_bindings(ordinal)
     return open_over_pycuda(ordinal)
 
 
@@ -41,7 +41,7 @@ def why_not(library: str = "auto") -> str | None:
     """Why a device cannot be opened, in one line; ``None`` if it can. Makes no context.
 
     Args:
-        library: ``cuda-core``, ``pycuda``, or ``auto``: either.
+        library: ``cuda-bindings``, ``pycuda``, or ``auto``: either.
 
     Raises:
         ValueError: no such library.
@@ -51,7 +51,7 @@ def why_not(library: str = "auto") -> str | None:
         reasons = [why_not(name) for name in LIBRARIES]
         return None if None in reasons else _told(reasons[0] or "")
     try:
-        if library == "cuda-core":
+        if library == "cuda-bindings":
             open_driver()
         else:
             open_pycuda()
@@ -73,7 +73,7 @@ def _choose() -> str:
 
 
 def _told(reason: str) -> str:
-    """What is missing for cuda-core, which is what one would install."""
+    """What is missing for cuda-bindings, which is what one would install."""
     return reason if "not installed" not in reason else f"an NVIDIA card {reason}"
 
 

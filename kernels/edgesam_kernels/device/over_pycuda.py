@@ -162,7 +162,7 @@ class PycudaDevice:
     def capture(self, stream: Stream, work: Callable[[], None]) -> Graph:  # noqa: ARG002
         raise DeviceError(
             "pycuda has no CUDA graphs: give the work to the stream each time, or use the library "
-            "cuda-core"
+            "cuda-bindings"
         )
 
     def close(self) -> None:

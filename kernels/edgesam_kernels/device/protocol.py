@@ -1,7 +1,7 @@
 """What a CUDA device is to edgesam: streams, events, memory, modules, graphs. Knows no kernel.
 
-Small on purpose. Two libraries stand behind it, cuda-core and pycuda, and a fake that records; what
-is written over it runs on all three. Nothing here waits for the device unless it says so.
+Small on purpose. Two libraries stand behind it, cuda-bindings and pycuda, and a fake that records;
+what is written over it runs on all three. Nothing here waits for the device unless it says so.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ class Device(Protocol):
 
     @property
     def library(self) -> str:
-        """What stands behind it: ``cuda-core``, ``pycuda`` or ``fake``."""
+        """What stands behind it: ``cuda-bindings``, ``pycuda`` or ``fake``."""
 
     @property
     def ordinal(self) -> int:

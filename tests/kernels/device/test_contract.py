@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from edgesam_kernels.device import nvrtc
-from edgesam_kernels.device.cuda_core import CudaCoreDevice
 from edgesam_kernels.device.driver import open_driver
+from edgesam_kernels.device.over_bindings import BindingsDevice
 
 GIVEN: dict[str, tuple[object, ...]] = {
     "cuDriverGetVersion": (13050,),
@@ -66,9 +66,9 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> Recorder:
     """All that the device asks of the driver, from opening to closing."""
     recorder = Recorder()
     monkeypatch.setattr(
-        "edgesam_kernels.device.cuda_core.compile_source", lambda *given: b"a cubin"
+        "edgesam_kernels.device.over_bindings.compile_source", lambda *given: b"a cubin"
     )
-    device = CudaCoreDevice(open_driver(recorder))
+    device = BindingsDevice(open_driver(recorder))
     stream, other = device.stream(), device.foreign_stream(2)
     memory = device.memory(400)
     device.free_memory()

@@ -28,7 +28,7 @@ def stub(tmp_path_factory: pytest.TempPathFactory) -> Path:
     if sys.platform != "linux" or compiler is None:
         pytest.skip("needs Linux and g++")
     pytest.importorskip("cuda.bindings.driver")
-    if why_not("cuda-core") is None:
+    if why_not("cuda-bindings") is None:
         pytest.skip("there is a real driver")
     folder = tmp_path_factory.mktemp("stub")
     # Names of C++ stay inside: other libraries in the process have the same.
@@ -56,7 +56,7 @@ def run(stub: Path, *words: str, **settings: str) -> subprocess.CompletedProcess
 
 def test_the_tests_for_a_card(stub: Path) -> None:
     pytest.importorskip("cuda.bindings.nvrtc")
-    words = ["-q", "-k", "cuda-core", "-p", "no:cacheprovider"]
+    words = ["-q", "-k", "cuda-bindings", "-p", "no:cacheprovider"]
     files = [str(HERE / "test_device.py"), str(HERE / "test_on_gpu.py")]
     done = run(stub, "-m", "pytest", *words, *files)
     assert done.returncode == 0, done.stdout[-3000:]
@@ -73,7 +73,7 @@ def test_the_tests_for_a_card(stub: Path) -> None:
     ],
 )
 def test_why_a_driver_cannot_be_used(stub: Path, settings: dict[str, str], words: str) -> None:
-    program = "from edgesam_kernels.device.opening import why_not; print(why_not('cuda-core'))"
+    program = "from edgesam_kernels.device.opening import why_not; print(why_not('cuda-bindings'))"
     done = run(stub, "-c", program, **settings)
     assert words in done.stdout, done.stderr
     assert len(done.stdout.splitlines()) == 1
@@ -83,7 +83,7 @@ def test_a_device_that_broke(stub: Path, add_source: str) -> None:
     program = f"""
 from edgesam_kernels.device.errors import DeviceError
 from edgesam_kernels.device.opening import open_device
-device = open_device("cuda-core")
+device = open_device("cuda-bindings")
 stream = device.stream()
 device.module({add_source!r}, "adding").kernel("crash").launch(stream, (1, 1, 1), (1, 1, 1))
 for call in (stream.synchronize, lambda: device.memory(100)):

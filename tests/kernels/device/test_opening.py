@@ -16,7 +16,7 @@ def names(pycuda: Any) -> list[str]:
 
 
 @pytest.fixture
-def no_cuda_core(monkeypatch: pytest.MonkeyPatch) -> None:
+def no_bindings(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing() -> None:
         raise DeviceUnavailable("needs the package cuda-bindings (not installed): pip install it")
 
@@ -36,11 +36,13 @@ def no_pycuda(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_applications_pycuda_comes_first(
     monkeypatch: pytest.MonkeyPatch, fake_pycuda: Any
 ) -> None:
-    monkeypatch.setattr(opening, "open_driver", lambda: None)  # cuda-core would work, too
+    monkeypatch.setattr(opening, "open_driver", lambda: None)  # cuda-bindings would work, too
     chosen: list[str] = []
-    monkeypatch.setattr(opening, "open_cuda_core", lambda ordinal: chosen.append("cuda-core"))
+    monkeypatch.setattr(
+        opening, "open_over_bindings", lambda ordinal: chosen.append("cuda-bindings")
+    )
     open_device()
-    assert chosen == ["cuda-core"]  # pycuda is imported, and nobody uses it
+    assert chosen == ["cuda-bindings"]  # pycuda is imported, and nobody uses it
     fake_pycuda.primary.push()
     device = open_device()
     assert device.library == "pycuda"
@@ -49,7 +51,7 @@ def test_the_applications_pycuda_comes_first(
     fake_pycuda.stack().clear()
 
 
-def test_pycuda_where_there_is_nothing_else(no_cuda_core: None, fake_pycuda: Any) -> None:
+def test_pycuda_where_there_is_nothing_else(no_bindings: None, fake_pycuda: Any) -> None:
     device = open_device()
     assert device.library == "pycuda"
     assert fake_pycuda.primaries == 1
@@ -72,7 +74,7 @@ def test_asking_makes_no_context(fake_pycuda: Any) -> None:
     assert names(fake_pycuda) == ["init", "Device.count"]
 
 
-def test_nothing_is_installed(no_cuda_core: None, no_pycuda: None) -> None:
+def test_nothing_is_installed(no_bindings: None, no_pycuda: None) -> None:
     with pytest.raises(DeviceUnavailable, match="an NVIDIA card needs the package cuda-bindings"):
         open_device()
     assert why_not() == (
@@ -84,7 +86,7 @@ def test_not_installed_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> 
     import importlib.util
 
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    assert why_not("cuda-core") == (
+    assert why_not("cuda-bindings") == (
         'needs the package cuda-bindings (not installed): pip install "edgesam[cuda]"'
     )
     assert why_not("pycuda") == "needs the package pycuda (not installed): pip install pycuda"
@@ -116,5 +118,5 @@ def test_pycuda_without_a_compiler(monkeypatch: pytest.MonkeyPatch, fake_pycuda:
 
 @pytest.mark.parametrize("call", [open_device, why_not])
 def test_no_such_library(call: Any) -> None:
-    with pytest.raises(ValueError, match="no device library 'cupy': auto, cuda-core or pycuda"):
+    with pytest.raises(ValueError, match="no device library 'cupy': auto, cuda-bindings or pycuda"):
         call("cupy")

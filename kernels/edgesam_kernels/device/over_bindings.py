@@ -27,7 +27,7 @@ from edgesam_kernels.device.protocol import Graph, Memory, Module, Pinned, Strea
 ATTRIBUTE = "CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_"
 
 
-class CudaCoreDevice:
+class BindingsDevice:
     """A ``Device``; any thread may use it.
 
     Args:
@@ -39,7 +39,7 @@ class CudaCoreDevice:
         DeviceOutOfMemory: not even its context fits in what is free.
     """
 
-    library = "cuda-core"
+    library = "cuda-bindings"
     can_capture = True
 
     def __init__(self, driver: Driver, ordinal: int = 0) -> None:
@@ -137,9 +137,9 @@ class CudaCoreDevice:
         return int(self._driver.call("cuDeviceGetAttribute", attribute, device))
 
 
-def open_cuda_core(ordinal: int = 0) -> CudaCoreDevice:
+def open_over_bindings(ordinal: int = 0) -> BindingsDevice:
     """
     Raises:
         DeviceUnavailable: no cuda-bindings, no driver or no such device.
     """
-    return CudaCoreDevice(open_driver(), ordinal)
+    return BindingsDevice(open_driver(), ordinal)
