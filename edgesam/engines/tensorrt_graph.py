@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from edgesam.embedding import Tensor
 from edgesam.engines.blobs import Blob
-from edgesam.engines.on_device import OnDevice
+from edgesam.engines.on_device import OnDevice, hold_until_done
 from edgesam.engines.tensorrt_flavour import Flavour
 from edgesam.engines.tensorrt_log import is_about_memory, listening
 from edgesam.engines.tensorrt_types import check_built
@@ -37,7 +37,7 @@ class TensorRtGraph:
 
     Attributes:
         inputs, outputs: names, in the graph's order.
-        stream: on which it runs.
+        device, stream: where it runs.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class TensorRtGraph:
             PrecisionMismatch: it was built in another precision.
         """
         trt = flavour.load()
-        self._name, self._title, self._device = name, flavour.title, device
+        self._name, self._title, self.device = name, flavour.title, device
         self._lock = threading.Lock()
         self._log = listening(trt)
         self._cache = cache
@@ -75,6 +75,7 @@ class TensorRtGraph:
         self._buffers: dict[str, Memory] = {}
         self._lender = Lender(device)
         self.stream, self._fetching = device.stream(), device.stream()
+        hold_until_done(self, self.stream)
         with device.current():  # TensorRT takes whatever context is the thread's
             self._load(trt, flavour, plan, precision)
 
@@ -136,7 +137,7 @@ class TensorRtGraph:
             BundleError, EngineUnavailable, OutOfMemory: as :meth:`run`. An error of the device in
                 the computation itself comes when somebody waits for it.
         """
-        with self._lock, self._device.current():
+        with self._lock, self.device.current():
             if self._context is None:
                 raise ValueError("this session is closed")
             try:
@@ -153,7 +154,7 @@ class TensorRtGraph:
             except DeviceError as error:
                 raise EngineUnavailable(f"the device failed in {self._name}: {error}") from None
         return tuple(
-            OnDevice(self._device, loan, shape, ready, self._fetching, self._types[name])
+            OnDevice(self.device, loan, shape, ready, self._fetching, self._types[name])
             for name, (loan, shape) in ((name, there[name]) for name in outputs)
         )
 
@@ -166,17 +167,17 @@ class TensorRtGraph:
         array = np.ascontiguousarray(array, self._types[name])
         try:
             loan = self._lender.lend(max(_LEAST, array.nbytes), self.stream)
-            self._device.upload(loan.pointer, array, self.stream)
+            self.device.upload(loan.pointer, array, self.stream)
             ready = self.stream.record()
         except DeviceOutOfMemory:
             raise self._out_of_memory() from None
         except DeviceError as error:
             raise EngineUnavailable(f"the device failed in {self._name}: {error}") from None
-        return OnDevice(self._device, loan, array.shape, ready, self._fetching, array.dtype)
+        return OnDevice(self.device, loan, array.shape, ready, self._fetching, array.dtype)
 
     def close(self) -> None:
         """Free it, after what it was given; what TensorRT-RTX compiled is kept."""
-        with self._lock, self._device.current():
+        with self._lock, self.device.current():
             with suppress(DeviceError):  # one that failed before has nothing under way
                 self.stream.synchronize()
             self._keep_compiled()
@@ -188,7 +189,7 @@ class TensorRtGraph:
 
     def _give(self, name: str, value: Any) -> OnDevice | None:
         """Put an input where the next run reads it; what that reads where it lies."""
-        lies_here = isinstance(value, OnDevice) and value.lies_on(self._device)
+        lies_here = isinstance(value, OnDevice) and value.lies_on(self.device)
         if lies_here:
             value.wait(self.stream)
             pointer, shape = value.pointer, value.shape
@@ -197,7 +198,7 @@ class TensorRtGraph:
             array = np.ascontiguousarray(array, self._types[name])
             pointer, shape = self._buffer(name, array.nbytes).pointer, array.shape
             if array.nbytes:
-                self._device.upload(pointer, array, self.stream)
+                self.device.upload(pointer, array, self.stream)
         if not self._context.set_input_shape(name, tuple(shape)):
             raise self._failure(f"does not take {name} of {' x '.join(map(str, shape))} in")
         self._point(name, pointer)
@@ -225,7 +226,7 @@ class TensorRtGraph:
                 self.stream.synchronize()  # an earlier run may not have read it yet
                 self._buffers.pop(name)
                 held.close()
-            self._buffers[name] = held = self._device.memory(max(_LEAST, nbytes))
+            self._buffers[name] = held = self.device.memory(max(_LEAST, nbytes))
         return held
 
     def _new_context(self, flavour: Flavour) -> Any:
@@ -254,7 +255,7 @@ class TensorRtGraph:
         if validity == trt.EngineValidity.INVALID:
             raise EngineUnavailable(
                 f"{self._title} {trt.__version__} does not run {self._name} on this "
-                f"{self._device.name}: {_words(trt, diagnostics) or self._log.take()}"
+                f"{self.device.name}: {_words(trt, diagnostics) or self._log.take()}"
             )
 
     def _read_back(self, trt: Any, precision: str) -> None:
@@ -275,7 +276,7 @@ class TensorRtGraph:
 
     def _out_of_memory(self) -> OutOfMemory:
         return OutOfMemory(
-            f"{self._title} ran out of memory with {self._name} on {self._device.name}: close "
+            f"{self._title} ran out of memory with {self._name} on {self.device.name}: close "
             "other programs that use it, or take a smaller model"
         )
 
