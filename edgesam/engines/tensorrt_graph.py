@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from math import prod
 from typing import Any
 
@@ -13,11 +14,13 @@ from numpy.typing import NDArray
 
 from edgesam.embedding import Tensor
 from edgesam.engines.blobs import Blob
+from edgesam.engines.on_device import OnDevice, hold_until_done
 from edgesam.engines.tensorrt_flavour import Flavour
 from edgesam.engines.tensorrt_log import is_about_memory, listening
 from edgesam.engines.tensorrt_types import check_built
 from edgesam.errors import BundleError, EngineUnavailable, OutOfMemory
-from edgesam_kernels.device import Device, DeviceError, DeviceOutOfMemory, Memory, Stream
+from edgesam_kernels.device import Device, DeviceError, DeviceOutOfMemory, Memory
+from edgesam_kernels.device.lender import Lender, Loan
 
 logger = logging.getLogger("edgesam")
 
@@ -29,54 +32,12 @@ _TYPES: dict[str, np.dtype[Any]] = {
 _LEAST = 256  # bytes: what is empty has an address, too
 
 
-class OnDevice:
-    """A float32 array on the device, not to be changed; freed with its last reference."""
-
-    def __init__(
-        self, device: Device, stream: Stream, memory: Memory, shape: Sequence[int]
-    ) -> None:
-        self._device = device
-        self._stream = stream
-        self._memory = memory
-        self.shape = tuple(shape)
-        self.dtype = np.dtype(np.float32)
-
-    def lies_on(self, device: Device) -> bool:
-        """Whether that device reads it: one library's contexts of a card share their memory."""
-        own = self._device
-        return (own.library, own.ordinal) == (device.library, device.ordinal)
-
-    @property
-    def pointer(self) -> int:
-        """The ``CUdeviceptr``."""
-        return self._memory.pointer
-
-    @property
-    def nbytes(self) -> int:
-        """What it takes there."""
-        return prod(self.shape) * self.dtype.itemsize
-
-    def host(self) -> NDArray[np.float32]:
-        """A new copy of it in host memory.
-
-        Raises:
-            OutOfMemory: there is no room for it.
-        """
-        try:
-            array = np.empty(self.shape, np.float32)
-            self._device.download(array, self.pointer, self._stream)
-        except MemoryError:
-            raise OutOfMemory(f"not enough memory for a copy of {self.nbytes >> 20} MiB") from None
-        except DeviceError as error:
-            raise EngineUnavailable(f"the device does not give an array back: {error}") from None
-        return array
-
-
 class TensorRtGraph:
-    """A plan with one execution context and one stream, for one caller at a time.
+    """A plan with one execution context and one stream, which takes work from one caller at a time.
 
     Attributes:
         inputs, outputs: names, in the graph's order.
+        device, stream: where it runs.
     """
 
     def __init__(
@@ -106,13 +67,15 @@ class TensorRtGraph:
             PrecisionMismatch: it was built in another precision.
         """
         trt = flavour.load()
-        self._name, self._title, self._device = name, flavour.title, device
+        self._name, self._title, self.device = name, flavour.title, device
         self._lock = threading.Lock()
         self._log = listening(trt)
         self._cache = cache
         self._runtime_cache: Any = None
         self._buffers: dict[str, Memory] = {}
-        self._stream = device.stream()
+        self._lender = Lender(device)
+        self.stream, self._fetching = device.stream(), device.stream()
+        hold_until_done(self, self.stream)
         with device.current():  # TensorRT takes whatever context is the thread's
             self._load(trt, flavour, plan, precision)
 
@@ -139,7 +102,7 @@ class TensorRtGraph:
         outputs: Sequence[str],
         kept: Collection[str] = (),
     ) -> tuple[Any, ...]:
-        """Compute once.
+        """Compute once; returns when those answers are there that are wanted on the host.
 
         Args:
             inputs: by name, in host memory or on this device.
@@ -151,79 +114,119 @@ class TensorRtGraph:
             EngineUnavailable: the device failed.
             OutOfMemory: there is no memory for it.
         """
-        with self._lock, self._device.current():
+        found = self.enqueue(inputs, outputs)
+        return tuple(
+            each if name in kept else each.host() for name, each in zip(outputs, found, strict=True)
+        )
+
+    def enqueue(
+        self, inputs: Mapping[str, NDArray[Any] | Tensor], outputs: Sequence[str]
+    ) -> tuple[OnDevice, ...]:
+        """Give the stream one computation; nothing waits if all inputs lie on this device.
+
+        Inputs may still be in the making, and may be let go of when this returns.
+
+        Args:
+            inputs: by name; what lies in host memory is copied, which may wait for the stream.
+            outputs: wanted, by name.
+
+        Returns:
+            Them, in that order, each with the event after which it is there.
+
+        Raises:
+            BundleError, EngineUnavailable, OutOfMemory: as :meth:`run`. An error of the device in
+                the computation itself comes when somebody waits for it.
+        """
+        with self._lock, self.device.current():
             if self._context is None:
                 raise ValueError("this session is closed")
             try:
-                held = [self._give(name, inputs[name]) for name in self.inputs]
-                given = {name: self._place(name, name in kept) for name in self.outputs}
-                if not self._context.execute_async_v3(self._stream.handle):
+                here = [self._give(name, inputs[name]) for name in self.inputs]
+                there = {name: self._place(name) for name in self.outputs}
+                if not self._context.execute_async_v3(self.stream.handle):
                     raise self._failure("cannot run")
-                found = tuple(self._taken(*given[name], name in kept) for name in outputs)
-                self._stream.synchronize()  # what was kept may be used on any stream from now on
+                ready = self.stream.record()
+                for held in (*here, *(loan for loan, _ in there.values())):
+                    if held is not None:
+                        held.used(self.stream, ready)
             except (DeviceOutOfMemory, MemoryError):
                 raise self._out_of_memory() from None
             except DeviceError as error:
                 raise EngineUnavailable(f"the device failed in {self._name}: {error}") from None
-            del held  # inputs on the device live until the run is over
-            return found
+        return tuple(
+            OnDevice(self.device, loan, shape, ready, self._fetching, self._types[name])
+            for name, (loan, shape) in ((name, there[name]) for name in outputs)
+        )
+
+    def put(self, name: str, array: NDArray[Any]) -> OnDevice:
+        """An array on the device, for an input that is the same in many runs.
+
+        Raises:
+            EngineUnavailable, OutOfMemory: as :meth:`run`.
+        """
+        array = np.ascontiguousarray(array, self._types[name])
+        try:
+            loan = self._lender.lend(max(_LEAST, array.nbytes), self.stream)
+            self.device.upload(loan.pointer, array, self.stream)
+            ready = self.stream.record()
+        except DeviceOutOfMemory:
+            raise self._out_of_memory() from None
+        except DeviceError as error:
+            raise EngineUnavailable(f"the device failed in {self._name}: {error}") from None
+        return OnDevice(self.device, loan, array.shape, ready, self._fetching, array.dtype)
 
     def close(self) -> None:
-        """Free it, after a run that is under way; what TensorRT-RTX compiled is kept."""
-        with self._lock, self._device.current():
+        """Free it, after what it was given; what TensorRT-RTX compiled is kept."""
+        with self._lock, self.device.current():
+            with suppress(DeviceError):  # one that failed before has nothing under way
+                self.stream.synchronize()
             self._keep_compiled()
             self._context = self._engine = self._runtime = None
             for memory in self._buffers.values():
                 memory.close()
             self._buffers.clear()
+            self._lender.close()
 
-    def _give(self, name: str, value: Any) -> Any:
-        """Put an input where the next run reads it."""
-        if isinstance(value, OnDevice) and value.lies_on(self._device):
+    def _give(self, name: str, value: Any) -> OnDevice | None:
+        """Put an input where the next run reads it; what that reads where it lies."""
+        lies_here = isinstance(value, OnDevice) and value.lies_on(self.device)
+        if lies_here:
+            value.wait(self.stream)
             pointer, shape = value.pointer, value.shape
         else:
             array = value if isinstance(value, np.ndarray) else value.host()
             array = np.ascontiguousarray(array, self._types[name])
             pointer, shape = self._buffer(name, array.nbytes).pointer, array.shape
             if array.nbytes:
-                self._device.upload(pointer, array, self._stream)
+                self.device.upload(pointer, array, self.stream)
         if not self._context.set_input_shape(name, tuple(shape)):
             raise self._failure(f"does not take {name} of {' x '.join(map(str, shape))} in")
         self._point(name, pointer)
-        return value
+        return value if lies_here else None
 
-    def _place(self, name: str, keep: bool) -> tuple[Memory, tuple[int, ...], np.dtype[Any]]:
-        """Where the next run writes an output. What is kept gets memory of its own."""
-        shape, dtype = tuple(self._context.get_tensor_shape(name)), self._types[name]
+    def _place(self, name: str) -> tuple[Loan, tuple[int, ...]]:
+        """Where the next run writes an output."""
+        shape = tuple(self._context.get_tensor_shape(name))
         if min(shape, default=0) < 0:
             raise self._failure(f"does not know the size of {name} in")
-        size = max(_LEAST, prod(shape) * dtype.itemsize)
-        memory = self._device.memory(size) if keep else self._buffer(name, size)
-        self._point(name, memory.pointer)
-        return memory, shape, dtype
+        size = max(_LEAST, prod(shape) * self._types[name].itemsize)
+        loan = self._lender.lend(size, self.stream)
+        self._point(name, loan.pointer)
+        return loan, shape
 
     def _point(self, name: str, pointer: int) -> None:
         if not self._context.set_tensor_address(name, pointer):
             raise self._failure(f"does not take an address for {name} in")
 
-    def _taken(
-        self, memory: Memory, shape: tuple[int, ...], dtype: np.dtype[Any], keep: bool
-    ) -> Any:
-        if keep:
-            return OnDevice(self._device, self._stream, memory, shape)
-        array = np.empty(shape, dtype)
-        if array.nbytes:
-            self._device.download(array, memory.pointer, self._stream)
-        return array
-
     def _buffer(self, name: str, nbytes: int) -> Memory:
-        """The memory of an input or output from run to run, larger if it must be."""
+        """The memory of an input from run to run, larger if it must be."""
         held = self._buffers.get(name)
         if held is None or held.nbytes < nbytes:
             if held is not None:
+                self.stream.synchronize()  # an earlier run may not have read it yet
                 self._buffers.pop(name)
                 held.close()
-            self._buffers[name] = held = self._device.memory(max(_LEAST, nbytes))
+            self._buffers[name] = held = self.device.memory(max(_LEAST, nbytes))
         return held
 
     def _new_context(self, flavour: Flavour) -> Any:
@@ -252,7 +255,7 @@ class TensorRtGraph:
         if validity == trt.EngineValidity.INVALID:
             raise EngineUnavailable(
                 f"{self._title} {trt.__version__} does not run {self._name} on this "
-                f"{self._device.name}: {_words(trt, diagnostics) or self._log.take()}"
+                f"{self.device.name}: {_words(trt, diagnostics) or self._log.take()}"
             )
 
     def _read_back(self, trt: Any, precision: str) -> None:
@@ -273,7 +276,7 @@ class TensorRtGraph:
 
     def _out_of_memory(self) -> OutOfMemory:
         return OutOfMemory(
-            f"{self._title} ran out of memory with {self._name} on {self._device.name}: close "
+            f"{self._title} ran out of memory with {self._name} on {self.device.name}: close "
             "other programs that use it, or take a smaller model"
         )
 

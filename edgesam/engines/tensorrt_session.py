@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -10,10 +11,14 @@ from numpy.typing import NDArray
 
 from edgesam.cancel import Cancel
 from edgesam.embedding import ImageSide, Tensor, on_host
+from edgesam.engines.device_pictures import Pictures
 from edgesam.engines.protocol import MaskPrompts, Prompts
 from edgesam.engines.tensorrt_graph import TensorRtGraph
 from edgesam.engines.tensorrt_network import POINTS, PROMPTS
 from edgesam.errors import PromptError
+from edgesam_kernels.cpu import Preparation
+from edgesam_kernels.device.arrays import DeviceArray
+from edgesam_kernels.grey import GreyTable
 
 
 class TensorRtSession:
@@ -32,17 +37,31 @@ class TensorRtSession:
         self._decoder = decoder
         self._side_names = [name for name in image_side.outputs if name in decoder.inputs]
         self.description = description
+        self._pictures = Pictures(encoder.device)
+        self._lock = threading.Lock()
+        self._no_masks: dict[str, Tensor] | None = None
 
-    def encode(self, image: NDArray[np.float32], cancel: Cancel | None = None) -> Tensor:
+    def adopt(self, array: Any) -> DeviceArray:
+        return self._pictures.adopt(array)
+
+    def prepare(
+        self, pixels: NDArray[Any] | DeviceArray, grey: GreyTable | None, rule: Preparation
+    ) -> Tensor:
+        return self._pictures.prepare(pixels, grey, rule)
+
+    def encode(self, image: Tensor, cancel: Cancel | None = None) -> Tensor:
+        """Given to the encoder's stream: what comes back may still be in the making."""
         cancel = cancel or Cancel()
-        with cancel.by(lambda: None):  # a GPU is not stopped: what it made is not handed out
+        with cancel.by(lambda: None):  # a GPU is not stopped: what it makes is not handed out
             cancel.check()
-            found = self._encoder.run({"image": image}, ["image_embeddings"], ["image_embeddings"])
+            (embedding,) = self._encoder.enqueue({"image": image}, ["image_embeddings"])
         cancel.check()
-        embedding: Tensor = found[0]
         return embedding
 
     def image_side(self, embedding: Tensor, masks: MaskPrompts) -> ImageSide:
+        if not masks.given.any() and len(masks.given) == 1:
+            given = {"image_embeddings": embedding, **self._without_masks(masks)}
+            return self._image_side.enqueue(given, self._side_names)
         # Plans take one mask prompt: see tensorrt_network.
         sides = [
             self._image_side.run(
@@ -59,6 +78,16 @@ class TensorRtSession:
         if len(sides) == 1:
             return sides[0]
         return tuple(np.concatenate(parts) for parts in zip(*sides, strict=True))
+
+    def _without_masks(self, masks: MaskPrompts) -> dict[str, Tensor]:
+        """Every picture's first side: copied to the device once, so that nothing waits."""
+        with self._lock:
+            if self._no_masks is None:
+                self._no_masks = {
+                    "mask_input": self._image_side.put("mask_input", masks.logits),
+                    "has_mask_input": self._image_side.put("has_mask_input", masks.given),
+                }
+            return self._no_masks
 
     def decode(
         self, side: ImageSide, prompts: Prompts, tokens: Sequence[int]
@@ -87,6 +116,8 @@ class TensorRtSession:
         return logits, iou
 
     def close(self) -> None:
+        self._pictures.close()
+        self._no_masks = None
         for graph in (self._encoder, self._image_side, self._decoder):
             graph.close()
 

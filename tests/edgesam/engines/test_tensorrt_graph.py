@@ -11,12 +11,14 @@ import pytest
 
 from edgesam import BundleError, EngineUnavailable, PrecisionMismatch
 from edgesam.engines.blobs import Blob
+from edgesam.engines.on_device import OnDevice
 from edgesam.engines.tensorrt_flavour import CLASSIC, RTX, Flavour
-from edgesam.engines.tensorrt_graph import OnDevice, TensorRtGraph, _words
+from edgesam.engines.tensorrt_graph import TensorRtGraph, _words
 from edgesam.engines.tensorrt_log import listening
 from edgesam.errors import OutOfMemory
 from edgesam_kernels.device import DeviceError, DeviceOutOfMemory
 from edgesam_kernels.device.fake import FakeDevice
+from edgesam_kernels.device.lender import Lender
 
 MakePlan = Callable[..., bytes]
 IMAGE = np.arange(192, dtype=np.float32).reshape(1, 3, 8, 8)
@@ -67,7 +69,7 @@ class TestRunning:
         assert len(uploaded) == 1
         assert given["image"] != given["image_embeddings"]
         handles = {call[2] for call in fake_trt.calls if call[0] == "execute_async_v3"}
-        assert handles == {graph._stream.handle}
+        assert handles == {graph.stream.handle}
         order = [n for n in fake_device.names()[start:] if n in ("upload", "launch", "download")]
         assert order == ["upload", "launch", "download"]
 
@@ -123,14 +125,53 @@ class TestRunning:
         np.testing.assert_array_equal(queries, wanted[:, 0] + 1)
         assert first.host().shape == (1, 4, 2, 2), "it outlives its session"
 
+    def test_work_is_given_and_nobody_waits(
+        self, load: Callable[..., Any], fake_device: FakeDevice
+    ) -> None:
+        """One graph's answers are the next one's input, on another stream, and are let go of."""
+        encoder, side = load("encoder"), load("side")
+        image = encoder.put("image", IMAGE)
+        no_masks = {
+            "mask_input": side.put("mask_input", np.zeros((1, 1, 8, 8))),
+            "has_mask_input": side.put("has_mask_input", np.zeros(1)),
+        }
+        found = []
+        start = len(fake_device.calls)
+        for _ in range(5):
+            (embedding,) = encoder.enqueue({"image": image}, ["image_embeddings"])
+            given = {"image_embeddings": embedding, **no_masks}
+            found.append(side.enqueue(given, ["queries", "keys"]))
+            del embedding, given
+        names = fake_device.names()[start:]
+        assert not {"synchronize", "upload", "download"} & set(names)
+        assert names.count("memory") == 2 + 2 * 5, "two embeddings go round, answers are kept"
+        wanted = (IMAGE[:, :1, :2, :2].repeat(4, 1) * 2).reshape(1, 4, 4)
+        for queries, keys in found:
+            np.testing.assert_array_equal(keys.host(), wanted)
+            np.testing.assert_array_equal(queries.host(), wanted[:, 0] + 1)
+        encoder.close()
+        side.close()
+
+    def test_closing_waits_for_what_was_given(
+        self, load: Callable[..., Any], fake_device: FakeDevice
+    ) -> None:
+        graph = load()
+        (kept,) = graph.enqueue({"image": IMAGE}, ["image_embeddings"])
+        graph.enqueue({"image": IMAGE}, ["image_embeddings"])
+        graph.close()
+        assert kept.ready.done()
+        del kept
+        assert fake_device.leaks() == []
+
     def test_of_another_device_it_goes_through_the_host(
         self, load: Callable[..., Any], fake_device: FakeDevice
     ) -> None:
         other = FakeDevice(ordinal=1)
-        memory, stream = other.memory(64), other.stream()
+        stream = other.stream()
+        loan = Lender(other).lend(64, stream)
         values = np.arange(16, dtype=np.float32)
-        other.upload(memory.pointer, values, stream)
-        there = OnDevice(other, stream, memory, (1, 4, 2, 2))
+        other.upload(loan.pointer, values, stream)
+        there = OnDevice(other, loan, (1, 4, 2, 2), stream.record(), other.stream())
         keys, _ = load("side").run(
             {
                 "image_embeddings": there,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -13,9 +14,10 @@ from numpy.typing import NDArray
 from edgesam import PromptError
 from edgesam.cancel import Cancel, Cancelled
 from edgesam.embedding import on_host
+from edgesam.engines.on_device import OnDevice
 from edgesam.engines.protocol import MaskPrompts, Prompts
 from edgesam.engines.tensorrt_flavour import CLASSIC
-from edgesam.engines.tensorrt_graph import OnDevice, TensorRtGraph
+from edgesam.engines.tensorrt_graph import TensorRtGraph
 from edgesam.engines.tensorrt_session import TensorRtSession
 from edgesam_kernels.device.fake import FakeDevice
 
@@ -25,12 +27,13 @@ IMAGE = np.arange(192, dtype=np.float32).reshape(1, 3, 8, 8)
 @pytest.fixture
 def session(
     fake_trt: Any, fake_device: FakeDevice, fake_plan: Callable[..., bytes]
-) -> TensorRtSession:
+) -> Iterator[TensorRtSession]:
     encoder, side, decoder = (
         TensorRtGraph(CLASSIC, fake_device, fake_plan(name), name=name, precision="fp16")
         for name in ("encoder", "side", "decoder")
     )
-    return TensorRtSession(encoder, side, decoder, description="tensorrt:cuda")
+    with closing(TensorRtSession(encoder, side, decoder, description="tensorrt:cuda")) as session:
+        yield session
 
 
 def prompts_of(count: int, points: int, masks: MaskPrompts | None = None) -> Prompts:
@@ -62,6 +65,22 @@ def test_a_click(session: TensorRtSession, fake_device: FakeDevice) -> None:
     np.testing.assert_allclose(logits[:, :, 3, 3], expected[0], rtol=1e-6)
     np.testing.assert_allclose(iou, expected[1], rtol=1e-6)
     assert (logits.dtype, logits.shape, iou.dtype) == (np.float32, (1, 2, 8, 8), np.float32)
+
+
+def test_nothing_waits_between_a_picture_and_its_side(
+    session: TensorRtSession, fake_device: FakeDevice
+) -> None:
+    """The picture lies on the device, and so does what stands for no mask."""
+    image = session._encoder.put("image", IMAGE)
+    session.image_side(session.encode(image), MaskPrompts.none(8))
+    start = len(fake_device.calls)
+    for _ in range(3):
+        side = session.image_side(session.encode(image), MaskPrompts.none(8))
+    names = fake_device.names()[start:]
+    assert not {"synchronize", "upload", "download"} & set(names)
+    expected = wanted(IMAGE[:, :1, :2, :2].repeat(4, 1) * 2, np.zeros(1), prompts_of(1, 1), [0])
+    found = session.decode(side, prompts_of(1, 1), (0,))
+    np.testing.assert_allclose(found[0][:, :, 0, 0], expected[0], rtol=1e-6)
 
 
 @pytest.mark.parametrize("count", [2, 4, 5, 9])
@@ -123,11 +142,11 @@ def test_cancelling(session: TensorRtSession, fake_trt: Any) -> None:
         session.encode(IMAGE, told)
     assert not any(call[0] == "execute_async_v3" for call in fake_trt.calls)
     during = Cancel()
-    compute = fake_trt.compute["encoder"]
-    fake_trt.compute["encoder"] = lambda given: (during.tell(), compute(given))[1]
+    note = fake_trt.note
+    fake_trt.note = lambda *call: (during.tell(), note(*call))[1]
     with pytest.raises(Cancelled):
         session.encode(IMAGE, during)
-    fake_trt.compute["encoder"] = compute
+    fake_trt.note = note
     assert on_host(session.encode(IMAGE, Cancel())).shape == (1, 4, 2, 2)
 
 
