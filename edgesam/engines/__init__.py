@@ -6,12 +6,30 @@ import logging
 
 from edgesam.engines.openvino import OpenVino
 from edgesam.engines.ort import OnnxRuntime
-from edgesam.engines.protocol import Engine, Graphs, MaskPrompts, Prompts, Session
+from edgesam.engines.protocol import (
+    Answer,
+    Engine,
+    Finishing,
+    Graphs,
+    MaskPrompts,
+    Prompts,
+    Session,
+)
 from edgesam.engines.refusal import check_available
 from edgesam.engines.tensorrt import TensorRt
 from edgesam.errors import EngineUnavailable
 
-__all__ = ["ENGINES", "Engine", "Graphs", "MaskPrompts", "Prompts", "Session", "choose"]
+__all__ = [
+    "ENGINES",
+    "Answer",
+    "Engine",
+    "Finishing",
+    "Graphs",
+    "MaskPrompts",
+    "Prompts",
+    "Session",
+    "choose",
+]
 
 logger = logging.getLogger("edgesam")
 

@@ -17,6 +17,7 @@ from edgesam.engines.blobs import Blob
 from edgesam.engines.on_device import OnDevice
 from edgesam.engines.tensorrt_flavour import Flavour
 from edgesam.engines.tensorrt_log import is_about_memory, listening
+from edgesam.engines.tensorrt_placing import Placing, by
 from edgesam.engines.tensorrt_types import check_built
 from edgesam.errors import BundleError, EngineUnavailable, OutOfMemory
 from edgesam_kernels.device import Device, DeviceError, DeviceOutOfMemory, Memory
@@ -37,7 +38,8 @@ class TensorRtGraph:
 
     Attributes:
         inputs, outputs: names, in the graph's order.
-        stream: on which it runs.
+        device, stream: where it runs.
+        records: whether TensorRT keeps what repeats as a CUDA graph of its own.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class TensorRtGraph:
         name: str,
         precision: str,
         cache: Blob | None = None,
+        repeats: bool = False,
     ) -> None:
         """Load it.
 
@@ -59,6 +62,8 @@ class TensorRtGraph:
             name: of the graph, for messages.
             precision: that it is to run in.
             cache: of what TensorRT-RTX compiles when it loads, for the next start.
+            repeats: whether it runs again and again on the same addresses; TensorRT-RTX, whose
+                kernels for a size come after its first run, is then told to record it itself.
 
         Raises:
             BundleError: the library does not take the plan.
@@ -67,7 +72,8 @@ class TensorRtGraph:
             PrecisionMismatch: it was built in another precision.
         """
         trt = flavour.load()
-        self._name, self._title, self._device = name, flavour.title, device
+        self.records = repeats and flavour.is_rtx
+        self._name, self._title, self.device = name, flavour.title, device
         self._lock = threading.Lock()
         self._log = listening(trt)
         self._cache = cache
@@ -91,7 +97,7 @@ class TensorRtGraph:
         self.inputs = [each for each in names if modes[each] == trt.TensorIOMode.INPUT]
         self.outputs = [each for each in names if modes[each] == trt.TensorIOMode.OUTPUT]
         self._types = {each: _TYPES[engine.get_tensor_dtype(each).name] for each in names}
-        self._context = self._new_context(flavour)
+        self._context = self._new_context(trt, flavour)
         if self._context is None:
             raise self._failure("cannot start the plan of")
 
@@ -136,7 +142,7 @@ class TensorRtGraph:
             BundleError, EngineUnavailable, OutOfMemory: as :meth:`run`. An error of the device in
                 the computation itself comes when somebody waits for it.
         """
-        with self._lock, self._device.current():
+        with self._lock, self.device.current():
             if self._context is None:
                 raise ValueError("this session is closed")
             try:
@@ -153,7 +159,7 @@ class TensorRtGraph:
             except DeviceError as error:
                 raise EngineUnavailable(f"the device failed in {self._name}: {error}") from None
         return tuple(
-            OnDevice(self._device, loan, shape, ready, self._fetching, self._types[name])
+            OnDevice(self.device, loan, shape, ready, self._fetching, self._types[name])
             for name, (loan, shape) in ((name, there[name]) for name in outputs)
         )
 
@@ -166,17 +172,38 @@ class TensorRtGraph:
         array = np.ascontiguousarray(array, self._types[name])
         try:
             loan = self._lender.lend(max(_LEAST, array.nbytes), self.stream)
-            self._device.upload(loan.pointer, array, self.stream)
+            self.device.upload(loan.pointer, array, self.stream)
             ready = self.stream.record()
         except DeviceOutOfMemory:
             raise self._out_of_memory() from None
         except DeviceError as error:
             raise EngineUnavailable(f"the device failed in {self._name}: {error}") from None
-        return OnDevice(self._device, loan, array.shape, ready, self._fetching, array.dtype)
+        return OnDevice(self.device, loan, array.shape, ready, self._fetching, array.dtype)
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Of an input or output, -1 where it is free and not set."""
+        return tuple(self._context.get_tensor_shape(name))
+
+    def placing(self, *, anew: bool = False) -> Placing:
+        """Its runs on tensors that stay where they are, for who keeps :meth:`enqueue` away.
+
+        Args:
+            anew: in another execution context than the graph's own.
+
+        Raises:
+            BundleError, OutOfMemory: there is no other to be had.
+        """
+        context = self._context
+        if anew:
+            with self.device.current():
+                context = self._engine.create_execution_context()
+            if context is None:
+                raise self._failure("cannot start the plan of")
+        return Placing(context, self.device, self.stream, self._failure)
 
     def close(self) -> None:
         """Free it, after what it was given; what TensorRT-RTX compiled is kept."""
-        with self._lock, self._device.current():
+        with self._lock, self.device.current():
             with suppress(DeviceError):  # one that failed before has nothing under way
                 self.stream.synchronize()
             self._keep_compiled()
@@ -188,7 +215,7 @@ class TensorRtGraph:
 
     def _give(self, name: str, value: Any) -> OnDevice | None:
         """Put an input where the next run reads it; what that reads where it lies."""
-        lies_here = isinstance(value, OnDevice) and value.lies_on(self._device)
+        lies_here = isinstance(value, OnDevice) and value.lies_on(self.device)
         if lies_here:
             value.wait(self.stream)
             pointer, shape = value.pointer, value.shape
@@ -197,9 +224,9 @@ class TensorRtGraph:
             array = np.ascontiguousarray(array, self._types[name])
             pointer, shape = self._buffer(name, array.nbytes).pointer, array.shape
             if array.nbytes:
-                self._device.upload(pointer, array, self.stream)
+                self.device.upload(pointer, array, self.stream)
         if not self._context.set_input_shape(name, tuple(shape)):
-            raise self._failure(f"does not take {name} of {' x '.join(map(str, shape))} in")
+            raise self._failure(f"does not take {name} of {by(shape)} in")
         self._point(name, pointer)
         return value if lies_here else None
 
@@ -225,14 +252,16 @@ class TensorRtGraph:
                 self.stream.synchronize()  # an earlier run may not have read it yet
                 self._buffers.pop(name)
                 held.close()
-            self._buffers[name] = held = self._device.memory(max(_LEAST, nbytes))
+            self._buffers[name] = held = self.device.memory(max(_LEAST, nbytes))
         return held
 
-    def _new_context(self, flavour: Flavour) -> Any:
+    def _new_context(self, trt: Any, flavour: Flavour) -> Any:
         if not flavour.is_rtx:
             return self._engine.create_execution_context()
         # TensorRT-RTX compiles kernels when a plan is loaded, and later for sizes that it meets.
         config = self._engine.create_runtime_config()
+        if self.records:
+            config.cuda_graph_strategy = trt.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
         self._runtime_cache = config.create_runtime_cache()
         if self._cache is not None and (content := self._cache.load()) is not None:
             self._runtime_cache.deserialize(content)  # it refuses what is not of this machine
@@ -254,7 +283,7 @@ class TensorRtGraph:
         if validity == trt.EngineValidity.INVALID:
             raise EngineUnavailable(
                 f"{self._title} {trt.__version__} does not run {self._name} on this "
-                f"{self._device.name}: {_words(trt, diagnostics) or self._log.take()}"
+                f"{self.device.name}: {_words(trt, diagnostics) or self._log.take()}"
             )
 
     def _read_back(self, trt: Any, precision: str) -> None:
@@ -275,7 +304,7 @@ class TensorRtGraph:
 
     def _out_of_memory(self) -> OutOfMemory:
         return OutOfMemory(
-            f"{self._title} ran out of memory with {self._name} on {self._device.name}: close "
+            f"{self._title} ran out of memory with {self._name} on {self.device.name}: close "
             "other programs that use it, or take a smaller model"
         )
 

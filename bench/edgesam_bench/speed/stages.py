@@ -15,8 +15,8 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+import edgesam.answering
 import edgesam.preprocess
-import edgesam.sam
 from edgesam.cancel import Cancel
 from edgesam.embedding import ImageSide, Tensor
 from edgesam.engines import MaskPrompts, Prompts, Session
@@ -28,8 +28,8 @@ _WATCHED: tuple[tuple[Any, str, str], ...] = (
     (edgesam.preprocess, "resized", "resize"),
     (edgesam.preprocess, "min_max", "normalise"),
     (edgesam.preprocess, "mean_std", "normalise"),
-    (edgesam.sam, "decoder_inputs", "prompt"),
-    (edgesam.sam, "make_mask", "mask"),
+    (edgesam.answering, "decoder_inputs", "prompt"),
+    (edgesam.answering, "make_mask", "mask"),
 )
 
 T = TypeVar("T")
