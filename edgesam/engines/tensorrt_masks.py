@@ -215,10 +215,16 @@ class TensorRtMasks:
         it. It runs once before, as TensorRT needs for shapes that are new to a context.
         """
         placing = self._decoder.placing(anew=True)
-        placing.place(self._places(shape))
-        self._work(shape, placing)
-        self._stream.synchronize()
-        graph = self._device.capture(self._stream, lambda: self._work(shape, placing))
+        try:
+            placing.place(self._places(shape))
+            try:
+                self._work(shape, placing)
+            finally:
+                self._stream.synchronize()
+            graph = self._device.capture(self._stream, lambda: self._work(shape, placing))
+        except BaseException:
+            placing.close()
+            raise
         return _Recorded(placing, graph)
 
     def _drop_graphs(self, shapes: Sequence[Shape]) -> None:

@@ -7,6 +7,8 @@ from numpy.typing import NDArray
 
 from edgesam_kernels.device.protocol import Device, Memory, Pinned, Stream
 
+_LEAST = 1 << 16  # bytes
+
 
 class Mirror:
     """They grow and never shrink, so that work of sizes that were there before allocates nothing.
@@ -28,7 +30,8 @@ class Mirror:
         if self._memory is not None and self._memory.nbytes >= nbytes:
             return False
         self.close()
-        size = 1 << (nbytes - 1).bit_length()
+        step = max(_LEAST, 1 << nbytes.bit_length() >> 3)  # what grows a little has room
+        size = -(-nbytes // step) * step
         self._pinned = self._device.pinned(size)
         self._memory = self._device.memory(size)
         return True
