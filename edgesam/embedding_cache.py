@@ -77,7 +77,7 @@ class EmbeddingCache:
 
     def embed(self, sam: Sam, image: Picture, window: Levels | None = None) -> Embedding:
         """:meth:`edgesam.Sam.embed`, or what it gave before; raises the same."""
-        return self.encode(sam, prepare(image, window, sam.manifest))
+        return self.encode(sam, prepare(image, window, sam.manifest, sam.pixels))
 
     def encode(self, sam: Sam, prepared: Prepared, cancel: Cancel | None = None) -> Embedding:
         """:meth:`edgesam.Sam.encode`, or what it gave before; raises the same.
@@ -173,14 +173,14 @@ class EmbeddingCache:
 
     def _key(self, sam: Sam, prepared: Prepared) -> str:
         graphs = sam.manifest.variants[sam.variant].graphs
-        seen = np.ascontiguousarray(prepared.network_of(sam.manifest))
+        prepared.network_of(sam.manifest)  # that it is this model's
         facts = [
             *(f"{role} {sha256}" for role, sha256 in graphs.items()),
             sam.variant,
             sam.engine,
             *_here(),
             f"float{16 if self._half else 32}",
-            hashlib.sha256(seen.data).hexdigest(),
+            prepared.digest(),
         ]
         return hashlib.sha256("\n".join(facts).encode()).hexdigest()
 

@@ -14,6 +14,7 @@ from edgesam.errors import ImageError, PromptError
 from edgesam.fit import Fit
 from edgesam.image import Image
 from edgesam.models import MODELS, Profile, PromptKind
+from edgesam.on_gpu import OnGpu
 from edgesam.prompt import Prompt
 from edgesam.volume import Volume
 from edgesam_kernels.area import resize_area
@@ -24,7 +25,7 @@ _PADDING_POINT = -1
 _CERTAIN = 1e-3  # a boolean mask says 0.001 or 0.999, never 0 or 1: logits stay near SAM's own
 
 
-def one_picture(image: Image | Volume | Cine | NDArray[Any]) -> Image:
+def one_picture(image: Image | Volume | Cine | NDArray[Any] | OnGpu) -> Image:
     """The picture that is meant.
 
     Raises:
@@ -40,7 +41,7 @@ def one_picture(image: Image | Volume | Cine | NDArray[Any]) -> Image:
         if len(image) == 1:
             return image.frame(0)
         raise ImageError(f"{image}: choose one, cine.frame(0)")
-    return Image.from_array(image)
+    return Image.from_array(np.asarray(image))
 
 
 def fit_of(

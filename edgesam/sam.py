@@ -16,14 +16,15 @@ from edgesam.answering import answers
 from edgesam.bundle import Bundle
 from edgesam.cancel import Cancel
 from edgesam.cine import Cine
-from edgesam.embedding import Embedding, Tensor
-from edgesam.engines import Answer, Finishing, MaskPrompts, Prompts, Session
+from edgesam.embedding import Embedding, Tensor, on_host
+from edgesam.engines import Answer, DevicePixels, Finishing, MaskPrompts, Prompts, Session
 from edgesam.errors import PromptError
 from edgesam.fit import Fit
 from edgesam.image import Image
 from edgesam.levels import Levels
 from edgesam.manifest import Manifest
 from edgesam.mask import Mask
+from edgesam.on_gpu import OnGpu
 from edgesam.place import Place
 from edgesam.prepared import Prepared, prepare
 from edgesam.preprocess import check_prompt, fit_of
@@ -59,7 +60,7 @@ class Sam:
         self._session: Session | None = session
 
     def embed(
-        self, image: Image | Volume | Cine | NDArray[Any], window: Levels | None = None
+        self, image: Image | Volume | Cine | NDArray[Any] | OnGpu, window: Levels | None = None
     ) -> Embedding:
         """Run the encoder on a picture.
 
@@ -68,14 +69,18 @@ class Sam:
                 volume or a cine choose one picture: ``volume.slice(60)``, ``cine.frame(3)``.
                 uint8 reaches the model as it is; anything else through ``window``, the file's own
                 window, or the percentile rule of :meth:`edgesam.image.Image.to_rgb8`.
+                Of a model on a GPU also an array that lies there (``__cuda_array_interface__`` or
+                DLPack), which is not copied and must stay as it is until the embedding is there:
+                uint8, or int16, uint16 or float32 with a window; NaN in it is not looked for.
             window: grey levels to show, in the image's units (Hounsfield units for CT).
 
         Raises:
-            ImageError: pixels that cannot be used: empty, NaN or infinite, of a wrong shape; or
-                a volume or cine of which no picture was chosen.
+            ImageError: pixels that cannot be used: empty, NaN or infinite, of a wrong shape, or
+                on a GPU where the model does not compute; or a volume or cine of which no picture
+                was chosen.
             OutOfMemory: the encoder needs more memory than is free.
         """
-        return self.encode(prepare(image, window, self.manifest))
+        return self.encode(prepare(image, window, self.manifest, self.pixels))
 
     def encode(self, prepared: Prepared, cancel: Cancel | None = None) -> Embedding:
         """The second half of :meth:`embed`, after :func:`edgesam.prepared.prepare`.
@@ -85,7 +90,11 @@ class Sam:
             ImageError: the picture was prepared for another model.
             OutOfMemory: the encoder needs more memory than is free.
         """
-        array = self._open.encode(prepared.network_of(self.manifest), cancel)
+        network, pixels = prepared.network_of(self.manifest), self.pixels
+        if pixels is None:
+            array = self._open.encode(on_host(network), cancel)
+        else:
+            array = pixels.encode(network, cancel)
         return self.embedding(array, prepared.fit, prepared.mapping, prepared.place)
 
     @overload
@@ -251,6 +260,12 @@ class Sam:
         return Provenance(
             self.model, self.variant, self.engine, self._encoder, self._decoder, mapping
         )
+
+    @property
+    def pixels(self) -> DevicePixels | None:
+        """What prepares pictures where this model computes; None: the host does it."""
+        session = self._open
+        return session if isinstance(session, DevicePixels) else None
 
     def close(self) -> None:
         """Free the engine's memory; further calls raise."""

@@ -166,6 +166,6 @@ def _maker(
     def make(index: int, cancel: Cancel) -> Embedding:
         picture = readers[index]()
         cancel.check()
-        return encoded(sam, prepare(picture, window, sam.manifest), cache, cancel)
+        return encoded(sam, prepare(picture, window, sam.manifest, sam.pixels), cache, cancel)
 
     return make

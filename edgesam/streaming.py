@@ -66,7 +66,10 @@ def stream(
     live, cancel = when_full == "drop-oldest", Cancel()
 
     def prepared(picture: Picture) -> Prepared:
-        return prepare(picture, window, sam.manifest)
+        made = prepare(picture, window, sam.manifest, sam.pixels)
+        if cache is not None:
+            made.digest()  # now: a source may read its next picture into the same array
+        return made
 
     def embedded(picture: Prepared) -> Embedding:
         return encoded(sam, picture, cache, cancel)

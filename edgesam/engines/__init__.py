@@ -8,6 +8,7 @@ from edgesam.engines.openvino import OpenVino
 from edgesam.engines.ort import OnnxRuntime
 from edgesam.engines.protocol import (
     Answer,
+    DevicePixels,
     Engine,
     Finishing,
     Graphs,
@@ -22,6 +23,7 @@ from edgesam.errors import EngineUnavailable
 __all__ = [
     "ENGINES",
     "Answer",
+    "DevicePixels",
     "Engine",
     "Finishing",
     "Graphs",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Sequence
+from contextlib import suppress
 from math import prod
 from typing import Any
 
@@ -89,3 +91,13 @@ class OnDevice:
         except DeviceError as error:
             raise EngineUnavailable(f"the device does not give an array back: {error}") from None
         return array
+
+
+def hold_until_done(owner: object, stream: Stream) -> None:
+    """What the owner has is not freed while the stream is at work, also if nobody closes it."""
+    weakref.finalize(owner, _wait_for, stream)
+
+
+def _wait_for(stream: Stream) -> None:
+    with suppress(Exception):  # a device that failed has nothing under way; nobody can be told
+        stream.synchronize()

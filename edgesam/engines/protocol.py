@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgesam.cancel import Cancel
 from edgesam.embedding import ImageSide, Tensor
+from edgesam_kernels.cpu import Preparation
+from edgesam_kernels.device.arrays import DeviceArray
 from edgesam_kernels.finish import MaskFrame
 from edgesam_kernels.finished import Finished, together
+from edgesam_kernels.grey import GreyTable
 
 
 @dataclass(frozen=True)
@@ -141,6 +144,32 @@ class Finishing(Protocol):
         """:meth:`Session.decode`, and of its logits the masks, counted at ``offset`` above and
         below their threshold.
         """
+
+
+@runtime_checkable
+class DevicePixels(Protocol):
+    """What a session can do, too, whose engine prepares pictures where it computes."""
+
+    def adopt(self, array: Any) -> DeviceArray:
+        """A picture of somebody's that lies on the device already; nothing is copied.
+
+        Raises:
+            ImageError: it lies elsewhere, or its numbers are of no plain type.
+        """
+
+    def prepare(
+        self, pixels: NDArray[Any] | DeviceArray, grey: GreyTable | None, rule: Preparation
+    ) -> Tensor:
+        """As :func:`edgesam_kernels.cpu.prepare`, with the same answer; nobody waits for it.
+
+        Args:
+            pixels: (H, W) or (H, W, 3); in host memory they may change when this has returned.
+            grey: makes grey levels of them; None if they are such.
+            rule: the rest.
+        """
+
+    def encode(self, image: Tensor, cancel: Cancel | None = None) -> Tensor:
+        """As a session's, also of what :meth:`prepare` gave."""
 
 
 class Engine(Protocol):

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from edgesam.embedding import Tensor
 from edgesam.engines.blobs import Blob
-from edgesam.engines.on_device import OnDevice
+from edgesam.engines.on_device import OnDevice, hold_until_done
 from edgesam.engines.tensorrt_flavour import Flavour
 from edgesam.engines.tensorrt_log import is_about_memory, listening
 from edgesam.engines.tensorrt_placing import Placing, by
@@ -62,8 +62,7 @@ class TensorRtGraph:
             name: of the graph, for messages.
             precision: that it is to run in.
             cache: of what TensorRT-RTX compiles when it loads, for the next start.
-            repeats: whether it runs again and again on the same addresses; TensorRT-RTX, whose
-                kernels for a size come after its first run, is then told to record it itself.
+            repeats: whether it will run again and again on the same addresses.
 
         Raises:
             BundleError: the library does not take the plan.
@@ -81,6 +80,7 @@ class TensorRtGraph:
         self._buffers: dict[str, Memory] = {}
         self._lender = Lender(device)
         self.stream, self._fetching = device.stream(), device.stream()
+        hold_until_done(self, self.stream)
         with device.current():  # TensorRT takes whatever context is the thread's
             self._load(trt, flavour, plan, precision)
 
@@ -188,10 +188,7 @@ class TensorRtGraph:
         """Its runs on tensors that stay where they are, for who keeps :meth:`enqueue` away.
 
         Args:
-            anew: in another execution context than the graph's own.
-
-        Raises:
-            BundleError, OutOfMemory: there is no other to be had.
+            anew: in another execution context than the graph's own, which may not be had.
         """
         context = self._context
         if anew:
@@ -260,7 +257,7 @@ class TensorRtGraph:
             return self._engine.create_execution_context()
         # TensorRT-RTX compiles kernels when a plan is loaded, and later for sizes that it meets.
         config = self._engine.create_runtime_config()
-        if self.records:
+        if self.records:  # kernels for a size come after its first run: it alone knows when
             config.cuda_graph_strategy = trt.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
         self._runtime_cache = config.create_runtime_cache()
         if self._cache is not None and (content := self._cache.load()) is not None:

@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from edgesam.cancel import Cancel
 from edgesam.embedding import ImageSide, Tensor, on_host
+from edgesam.engines.device_pictures import Pictures
 from edgesam.engines.protocol import Answer, MaskPrompts, Prompts, joined
 from edgesam.engines.tensorrt_graph import TensorRtGraph
 from edgesam.engines.tensorrt_masks import TensorRtMasks
 from edgesam.engines.tensorrt_network import POINTS, PROMPTS
 from edgesam.errors import PromptError
+from edgesam_kernels.cpu import Preparation
+from edgesam_kernels.device.arrays import DeviceArray
 from edgesam_kernels.finish import MaskFrame
+from edgesam_kernels.grey import GreyTable
 
 
 class TensorRtSession:
@@ -35,8 +40,17 @@ class TensorRtSession:
         self._masks = TensorRtMasks(decoder, self._side_names)
         self._decoder = decoder
         self.description = description
+        self._pictures = Pictures(encoder.device)
         self._lock = threading.Lock()
         self._no_masks: dict[str, Tensor] | None = None
+
+    def adopt(self, array: Any) -> DeviceArray:
+        return self._pictures.adopt(array)
+
+    def prepare(
+        self, pixels: NDArray[Any] | DeviceArray, grey: GreyTable | None, rule: Preparation
+    ) -> Tensor:
+        return self._pictures.prepare(pixels, grey, rule)
 
     def encode(self, image: Tensor, cancel: Cancel | None = None) -> Tensor:
         """Given to the encoder's stream: what comes back may still be in the making."""
@@ -111,6 +125,7 @@ class TensorRtSession:
         return joined([self._masks.answer(*part, tokens, frame, offset) for part in parts])
 
     def close(self) -> None:
+        self._pictures.close()
         self._no_masks = None
         self._masks.close()
         for graph in (self._encoder, self._image_side, self._decoder):

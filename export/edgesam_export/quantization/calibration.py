@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 import edgesam
 from edgesam.bundle import Bundle
+from edgesam.embedding import on_host
 from edgesam.errors import ExportError
 from edgesam.manifest import Manifest
 from edgesam.prepared import prepare
@@ -178,7 +179,7 @@ def _minutes_left(an_encode: float, products: int, parts: Parts, manifest: Manif
 def _inputs(samples: Sequence[Sample], manifest: Manifest) -> Iterator[NDArray[np.float32]]:
     """Pictures as the network takes them, by the way of :meth:`edgesam.Sam.embed`."""
     for sample in samples:
-        yield prepare(sample.read(), None, manifest).network
+        yield on_host(prepare(sample.read(), None, manifest).network)
 
 
 @dataclass(frozen=True, eq=False)

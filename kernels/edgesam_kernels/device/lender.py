@@ -8,7 +8,9 @@ allocates in its first rounds alone.
 from __future__ import annotations
 
 import threading
+import weakref
 from collections import Counter, deque
+from contextlib import suppress
 
 from edgesam_kernels.device.errors import DeviceError, DeviceOutOfMemory
 from edgesam_kernels.device.protocol import Device, Event, Memory, Stream
@@ -26,10 +28,13 @@ class _Block:
     def is_idle(self) -> bool:
         return all(event.done() for event in self.uses.values())
 
+    def wait(self) -> None:
+        for event in self.uses.values():
+            event.synchronize()
+
     def close(self) -> None:
         try:
-            for event in self.uses.values():
-                event.synchronize()
+            self.wait()
         finally:
             self.memory.close()
 
@@ -63,6 +68,9 @@ class Loan:
     def __del__(self) -> None:
         if not self._returned.closed:
             self._returned.append(self._block)
+            return
+        with suppress(Exception):  # whoever lent it has gone: there is nobody to be told
+            self._block.wait()  # and it is freed with this
 
 
 class Lender:
@@ -79,6 +87,8 @@ class Lender:
         self._free: list[_Block] = []  # the one that came back first is the first
         self._sizes: Counter[int] = Counter()
         self._returned = _Returned()
+        # Others may still read what was lent when nobody closes this.
+        weakref.finalize(self, _abandoned, self._returned, self._free).atexit = False
 
     def lend(self, nbytes: int, stream: Stream) -> Loan:
         """Bytes that ``stream`` may write to from now on, whatever is in them.
@@ -105,8 +115,7 @@ class Lender:
             self._drop_free()
 
     def _take_back(self) -> None:
-        while self._returned:
-            self._free.append(self._returned.popleft())
+        _move(self._returned, self._free)
 
     def _found(self, nbytes: int) -> _Block | None:
         sizes = range(nbytes, _WASTE * nbytes + 1)
@@ -136,3 +145,18 @@ class Lender:
             block = self._free.pop()
             self._sizes[block.memory.nbytes] -= 1
             block.close()
+
+
+def _move(returned: _Returned, free: list[_Block]) -> None:
+    while returned:
+        free.append(returned.popleft())
+
+
+def _abandoned(returned: _Returned, free: list[_Block]) -> None:
+    """Nothing is freed before its last use; what is lent sees to that itself."""
+    returned.closed = True
+    _move(returned, free)
+    for block in free:
+        with suppress(Exception):  # a device that failed has nothing under way
+            block.wait()
+    free.clear()

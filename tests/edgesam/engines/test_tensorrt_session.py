@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import Any
 
 import numpy as np
@@ -26,12 +27,13 @@ IMAGE = np.arange(192, dtype=np.float32).reshape(1, 3, 8, 8)
 @pytest.fixture
 def session(
     fake_trt: Any, fake_device: FakeDevice, fake_plan: Callable[..., bytes]
-) -> TensorRtSession:
+) -> Iterator[TensorRtSession]:
     encoder, side, decoder = (
         TensorRtGraph(CLASSIC, fake_device, fake_plan(name), name=name, precision="fp16")
         for name in ("encoder", "side", "decoder")
     )
-    return TensorRtSession(encoder, side, decoder, description="tensorrt:cuda")
+    with closing(TensorRtSession(encoder, side, decoder, description="tensorrt:cuda")) as session:
+        yield session
 
 
 def prompts_of(count: int, points: int, masks: MaskPrompts | None = None) -> Prompts:

@@ -99,6 +99,26 @@ def test_closing_waits_for_what_is_free_and_leaves_what_is_lent(device: FakeDevi
     assert device.leaks() == []
 
 
+def test_nobody_closes_it(device: FakeDevice) -> None:
+    """What is free is freed after its last reader, and so is what comes back later."""
+    lender, one, other = Lender(device), device.stream(), device.stream()
+    target = device.memory(64)
+    first, second = lender.lend(64, one), lender.lend(64, one)
+    fill(device, first, 1, one)
+    fill(device, second, 2, one)
+    other.wait(one.record())
+    device.copy(target.pointer, first.pointer, 64, other)
+    first.used(other, other.record())
+    del first, lender
+    device.copy(target.pointer, second.pointer, 64, other)
+    second.used(other, other.record())
+    del second
+    assert len(device.leaks()) == 1
+    answer = np.empty(64, np.uint8)
+    device.download(answer, target.pointer, other)
+    assert (answer == 2).all()
+
+
 def test_many_threads(device: FakeDevice) -> None:
     lender = Lender(device)
 

@@ -28,7 +28,7 @@ def test_up_and_down() -> None:
 
 @pytest.mark.parametrize("nbytes", [1, 3, 65_536, 65_537, 1_000_003])
 def test_room_for_a_little_more(nbytes: int) -> None:
-    """So that what grows byte by byte does not move each time; at most a quarter or 64 KiB is not used."""
+    """So that what grows byte by byte does not move each time; little is not used."""
     device = FakeDevice()
     mirror = Mirror(device)
     assert mirror.reserve(nbytes)
