@@ -118,10 +118,18 @@ class TestWaiting:
         assert not {"memory", "pinned", "close", "module"} & set(names)
 
     def test_nothing_waits_after_the_upload(
-        self, pictures: Pictures, fake_device: FakeDevice
+        self, pictures: Pictures, fake_device: FakeDevice, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Also not with a table of its own for each picture, which is page-locked, too."""
-        kept = []
+        """Also not with a table of its own for each picture, which is page-locked, too: a copy of
+        other memory waits for the stream.
+        """
+        kept, upload = [], fake_device.upload
+
+        def locked_only(pointer: int, source: NDArray[Any], stream: Any) -> None:
+            assert not kept or fake_device.locked.holds(source.ctypes.data, source.nbytes)
+            upload(pointer, source, stream)
+
+        monkeypatch.setattr(fake_device, "upload", locked_only)
         for seed in range(6):
             image = Image(noise(seed, dtype="uint16") * np.uint16(1 + seed))
             found = image.grey_table(Window(100, 50 + seed))
