@@ -14,6 +14,7 @@ import edgesam
 from edgesam import Mask, Prompt, Sam
 from edgesam.automatic import everything
 from edgesam.bundle import Bundle
+from edgesam.compat.answers import answer
 from edgesam.embedding import Embedding, ImageSide, Tensor, on_host
 from edgesam.engines import Answer, Finishing, Graphs, MaskPrompts, Prompts
 from edgesam.engines.fake import FakeEngine, FakeSession
@@ -228,6 +229,29 @@ def test_masks_as_prompts(both: tuple[Sam, Sam], noise: Noise) -> None:
     before = sam.segment(embedding, PROMPTS[0])
     prompt = Prompt(points=[(20, 20)], labels=[1], mask_input=before.logits)
     assert_same(sam.segment(embedding, prompt), plain.segment(embedding, prompt), embedding, sam)
+
+
+@pytest.mark.parametrize("return_logits", [False, True])
+def test_the_official_names(
+    both: tuple[Sam, Sam], noise: Noise, card: Card, return_logits: bool
+) -> None:
+    """Logits at the picture's size are made on the host: a card never makes them."""
+    embedding = both[0].embed(noise(50, 70))
+    prompts = Prompts(
+        np.random.default_rng(1).random((6, 2, 2)).astype(np.float32) * 256,
+        np.tile(np.array([2, 3], np.int32), (6, 1)),
+    )
+    found, wanted = (
+        answer(sam, embedding, prompts, multimask_output=True, return_logits=return_logits)
+        for sam in both
+    )
+    assert ("finish" in card.launches) is not return_logits
+    np.testing.assert_array_equal(found[1], wanted[1])
+    np.testing.assert_array_equal(found[2], wanted[2])
+    assert found[0].dtype == wanted[0].dtype
+    assert found[0].shape == (6, 3, 50, 70)
+    assert (found[0] != wanted[0]).mean() < 1e-3
+    assert (found[0] > 0).any(axis=(2, 3)).all()
 
 
 def test_everything(make_bundle: Make, masks: TensorRtMasks, noise: Noise, card: Card) -> None:
