@@ -6,7 +6,7 @@ embedding at a time; neither where points come from nor how results look.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from edgesam.crops import Crop
 from edgesam.embedding import Embedding
+from edgesam.engines import Answer
 from edgesam.memory import memory_for
 from edgesam.preprocess import decoder_inputs
 from edgesam.prompt import Prompt
@@ -21,6 +22,7 @@ from edgesam.runs import Runs
 from edgesam.sam import Sam
 from edgesam.selection import ALTERNATIVES
 from edgesam_kernels.bilinear import measure_mask
+from edgesam_kernels.finish import MaskFrame
 from edgesam_kernels.nms import box_nms
 from edgesam_kernels.regions import remove_small_regions
 
@@ -88,7 +90,10 @@ def find_candidates(
     fit, manifest = embedding.fit, sam.manifest
     prompts = [Prompt.point(x, y) for x, y in points]
     inputs = decoder_inputs(prompts, fit, manifest.profile, manifest.low_resolution)
-    logits, iou = sam.decode(embedding, inputs, ALTERNATIVES)
+    # Of all profiles the logits themselves: segment-anything's rule.
+    frame = MaskFrame(fit.square, (fit.resized_height, fit.resized_width), (fit.height, fit.width))
+    answer = sam.finish(embedding, inputs, ALTERNATIVES, frame, bar.offset)
+    iou = answer.iou
     passed = np.ones((len(points), 3), np.bool_)
     # Like torch, compare in float32: it decides which masks on the very edge stay.
     if bar.predicted_iou > 0:
@@ -96,17 +101,11 @@ def find_candidates(
     found = []
     for row, token in np.argwhere(passed):
         with memory_for(f"a mask of {fit.width} x {fit.height} pixels"):
-            mask, above, below = measure_mask(
-                logits[row, token],
-                fit.square,
-                (fit.resized_height, fit.resized_width),
-                (fit.height, fit.width),
-                bar.offset,
-            )
+            above, below, mask = _measured(answer, row, token, frame, bar.offset)
         stability = np.float32(above) / np.float32(max(below, 1))
         if bar.stability > 0 and stability < np.float32(bar.stability):
             continue
-        runs = Runs.of(mask)
+        runs = Runs.of(mask())
         x0, y0, x1, y1 = runs.box
         box = x0 + crop.x0, y0 + crop.y0, x1 + crop.x0, y1 + crop.y0
         if crop.cuts(box, picture):
@@ -115,6 +114,18 @@ def find_candidates(
         score, point = float(iou[row, 1 + token]), (x + crop.x0, y + crop.y0)
         found.append(Candidate(runs, box, score, float(stability), point, crop))
     return found
+
+
+def _measured(
+    answer: Answer, row: int, token: int, frame: MaskFrame, offset: float
+) -> tuple[int, int, Callable[[], NDArray[np.bool_]]]:
+    """Pixels above and below, by :class:`Bar`'s offset, and what gives the mask."""
+    if answer.masks is None:
+        low = answer.logits[row, token]
+        made = measure_mask(low, frame.square, frame.crop, frame.size, offset)
+        return made.above, made.below, lambda: made.mask
+    masks, index = answer.masks, int(row) * answer.logits.shape[1] + int(token)
+    return int(masks.above[index]), int(masks.below[index]), lambda: masks.mask(index)
 
 
 def without_rivals(

@@ -34,6 +34,23 @@ class Mask:
     place: Place | None = None
     provenance: Provenance | None = None
 
+    @classmethod
+    def counted(
+        cls,
+        array: NDArray[np.bool_],
+        score: float,
+        logits: NDArray[np.float32],
+        place: Place | None = None,
+        provenance: Provenance | None = None,
+        *,
+        area: int,
+        box: tuple[int, int, int, int] | None,
+    ) -> Mask:
+        """One whose area and box are known: they are not looked for again."""
+        mask = cls(array, score, logits, place, provenance)
+        mask.__dict__.update(area=area, box=box)  # where cached_property keeps them
+        return mask
+
     @cached_property
     def area(self) -> int:
         """Number of pixels."""

@@ -13,6 +13,7 @@ from edgesam.place import Place
 from edgesam.provenance import Provenance
 from edgesam_kernels.bilinear import threshold_mask
 from edgesam_kernels.finish import MaskFrame
+from edgesam_kernels.finished import Finished
 
 
 def mask_frame(low: int, fit: Fit, profile: Profile) -> MaskFrame:
@@ -42,3 +43,25 @@ def make_mask(
 ) -> Mask:
     """One of the decoder's masks, (L, L) logits, as an answer with a copy of them."""
     return Mask(picture_mask(low, fit, profile), float(score), low.copy(), place, provenance)
+
+
+def finished_mask(
+    finished: Finished,
+    index: int,
+    low: NDArray[np.float32],
+    score: np.float32,
+    place: Place | None = None,
+    provenance: Provenance | None = None,
+) -> Mask:
+    """:func:`make_mask` of logits (L, L) that a device made a mask of: that of ``index``."""
+    height, width = finished.size
+    with memory_for(f"a mask of {width} x {height} pixels"):
+        return Mask.counted(
+            finished.mask(index),
+            float(score),
+            low.copy(),
+            place,
+            provenance,
+            area=int(finished.area[index]),
+            box=finished.box(index),
+        )

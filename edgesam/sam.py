@@ -12,12 +12,12 @@ from typing import Any, Literal, overload
 import numpy as np
 from numpy.typing import NDArray
 
+from edgesam.answering import answers
 from edgesam.bundle import Bundle
-from edgesam.calls import in_calls
 from edgesam.cancel import Cancel
 from edgesam.cine import Cine
 from edgesam.embedding import Embedding, Tensor, on_host
-from edgesam.engines import DevicePixels, MaskPrompts, Prompts, Session
+from edgesam.engines import Answer, DevicePixels, Finishing, MaskPrompts, Prompts, Session
 from edgesam.errors import PromptError
 from edgesam.fit import Fit
 from edgesam.image import Image
@@ -26,13 +26,13 @@ from edgesam.manifest import Manifest
 from edgesam.mask import Mask
 from edgesam.on_gpu import OnGpu
 from edgesam.place import Place
-from edgesam.postprocess import make_mask
 from edgesam.prepared import Prepared, prepare
-from edgesam.preprocess import check_prompt, decoder_inputs, fit_of
+from edgesam.preprocess import check_prompt, fit_of
 from edgesam.prompt import Prompt
 from edgesam.provenance import Provenance
 from edgesam.selection import Select, Selection
 from edgesam.volume import Volume
+from edgesam_kernels.finish import MaskFrame
 
 
 class Sam:
@@ -177,8 +177,8 @@ class Sam:
         Raises:
             PromptError: as :meth:`segment`, before anything is computed.
         """
-        answers = list(self._answers(embedding, prompts, Selection.asked(select, multimask)))
-        return answers if multimask else [masks[0] for masks in answers]
+        found = list(self._answers(embedding, prompts, Selection.asked(select, multimask)))
+        return found if multimask else [masks[0] for masks in found]
 
     def segment_each(
         self, embedding: Embedding, prompts: Sequence[Prompt], *, select: Select = "single"
@@ -190,8 +190,8 @@ class Sam:
         Raises:
             PromptError: as :meth:`segment`, before anything is computed.
         """
-        answers = self._answers(embedding, prompts, Selection.asked(select, False))
-        return (masks[0] for masks in answers)
+        found = self._answers(embedding, prompts, Selection.asked(select, False))
+        return (masks[0] for masks in found)
 
     def embedding(
         self, array: Tensor, fit: Fit, mapping: str, place: Place | None = None
@@ -224,11 +224,27 @@ class Sam:
         Raises:
             PromptError: the embedding is another model's.
         """
+        answer = self.finish(embedding, prompts, tokens, None)
+        return answer.logits, answer.iou
+
+    def finish(
+        self,
+        embedding: Embedding,
+        prompts: Prompts,
+        tokens: Sequence[int],
+        frame: MaskFrame | None,
+        offset: float = 1.0,
+    ) -> Answer:
+        """:meth:`decode`, and where the engine makes them itself the masks of ``frame``, counted
+        at ``offset`` from their threshold.
+        """
         self._check_embedding(embedding)
-        side = embedding.side
+        session, side = self._open, embedding.side
         if prompts.masks is not None:
-            side = self._open.image_side(embedding.held, prompts.masks)
-        return self._open.decode(side, prompts, tokens)
+            side = session.image_side(embedding.held, prompts.masks)
+        if frame is not None and isinstance(session, Finishing):
+            return session.finish(side, prompts, tokens, frame, offset)
+        return Answer(*session.decode(side, prompts, tokens), None)
 
     def check(self, prompt: Prompt, height: int, width: int) -> None:
         """Refuse a prompt on a picture of that size before the picture is embedded.
@@ -237,8 +253,7 @@ class Sam:
             PromptError: as :meth:`segment`.
         """
         manifest = self.manifest
-        fit = fit_of(height, width, manifest.image_size, manifest.profile)
-        check_prompt(prompt, fit, manifest.profile, self.model, manifest.low_resolution)
+        self._check(prompt, fit_of(height, width, manifest.image_size, manifest.profile))
 
     def provenance(self, mapping: str) -> Provenance:
         """What this Sam writes into its masks; ``mapping`` is how grey levels were made."""
@@ -280,6 +295,10 @@ class Sam:
             raise ValueError("this Sam is closed")
         return self._session
 
+    def _check(self, prompt: Prompt, fit: Fit) -> None:
+        manifest = self.manifest
+        check_prompt(prompt, fit, manifest.profile, self.model, manifest.low_resolution)
+
     def _check_embedding(self, embedding: Embedding) -> None:
         if embedding.encoder != self._encoder:
             raise PromptError(
@@ -292,23 +311,7 @@ class Sam:
     ) -> Iterator[tuple[Mask, ...]]:
         """Checked at once, computed chunk by chunk as the answers are taken."""
         self._check_embedding(embedding)
-        manifest = self.manifest
         for prompt in prompts:
-            check_prompt(
-                prompt, embedding.fit, manifest.profile, self.model, manifest.low_resolution
-            )
-        return in_calls(list(prompts), lambda some: self._decoded(embedding, some, selection))
-
-    def _decoded(
-        self, embedding: Embedding, prompts: list[Prompt], selection: Selection
-    ) -> list[tuple[Mask, ...]]:
-        """Prompts that share one decoder call."""
-        manifest, fit = self.manifest, embedding.fit
-        inputs = decoder_inputs(prompts, fit, manifest.profile, manifest.low_resolution)
-        tokens = selection.tokens
-        logits, iou = self.decode(embedding, inputs, tokens)
-        more = fit, manifest.profile, embedding.place, self.provenance(embedding.mapping)
-        return [
-            tuple(make_mask(logits[row, i], iou[row, tokens[i]], *more) for i in outputs)
-            for row, outputs in enumerate(selection.chosen(logits, iou, fit))
-        ]
+            self._check(prompt, embedding.fit)
+        made = self.provenance(embedding.mapping)
+        return answers(embedding, list(prompts), selection, self.manifest, made, self.finish)

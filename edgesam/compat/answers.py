@@ -14,7 +14,7 @@ from edgesam.calls import PROMPTS_PER_CALL
 from edgesam.compat.logits import picture_logits
 from edgesam.embedding import Embedding
 from edgesam.engines import MaskPrompts, Prompts
-from edgesam.postprocess import picture_mask
+from edgesam.postprocess import mask_frame, picture_mask
 from edgesam.sam import Sam
 from edgesam.selection import ALTERNATIVES
 
@@ -43,13 +43,16 @@ def answer(
     low = np.empty((*shape, side, side), np.float32)
     fit, profile = embedding.fit, sam.manifest.profile
     at_picture = picture_logits if return_logits else picture_mask
+    frame = None if return_logits else mask_frame(side, fit, profile)
     for start in range(0, count, PROMPTS_PER_CALL):
         rows = slice(start, start + PROMPTS_PER_CALL)
-        low[rows], iou = sam.decode(embedding, _some(prompts, rows), tokens)
-        scores[rows] = iou[:, tokens]
-        for row in range(start, min(start + PROMPTS_PER_CALL, count)):
-            for i in range(len(tokens)):
-                masks[row, i] = at_picture(low[row, i], fit, profile)
+        found = sam.finish(embedding, _some(prompts, rows), tokens, frame)
+        low[rows], scores[rows] = found.logits, found.iou[:, tokens]
+        for n, (row, i) in enumerate(np.ndindex(len(found.logits), len(tokens))):
+            if found.masks is not None:
+                masks[start + row, i] = found.masks.mask(n)
+            else:
+                masks[start + row, i] = at_picture(low[start + row, i], fit, profile)
     return masks, scores, low
 
 

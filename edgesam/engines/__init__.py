@@ -7,8 +7,10 @@ import logging
 from edgesam.engines.openvino import OpenVino
 from edgesam.engines.ort import OnnxRuntime
 from edgesam.engines.protocol import (
+    Answer,
     DevicePixels,
     Engine,
+    Finishing,
     Graphs,
     MaskPrompts,
     Prompts,
@@ -20,8 +22,10 @@ from edgesam.errors import EngineUnavailable
 
 __all__ = [
     "ENGINES",
+    "Answer",
     "DevicePixels",
     "Engine",
+    "Finishing",
     "Graphs",
     "MaskPrompts",
     "Prompts",

@@ -14,6 +14,8 @@ from edgesam.cancel import Cancel
 from edgesam.embedding import ImageSide, Tensor
 from edgesam_kernels.cpu import Preparation
 from edgesam_kernels.device.arrays import DeviceArray
+from edgesam_kernels.finish import MaskFrame
+from edgesam_kernels.finished import Finished, together
 from edgesam_kernels.grey import GreyTable
 
 
@@ -48,6 +50,34 @@ class Prompts:
     coords: NDArray[np.float32]
     labels: NDArray[np.int32]
     masks: MaskPrompts | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """What became of N prompts, in host memory.
+
+    Attributes:
+        logits: (N, K, L, L) float32, of K of the four mask tokens.
+        iou: (N, 4) float32, predicted, of all of them.
+        masks: N times K, prompt after prompt, in the picture's size; None if they were not asked
+            for.
+    """
+
+    logits: NDArray[np.float32]
+    iou: NDArray[np.float32]
+    masks: Finished | None
+
+
+def joined(answers: Sequence[Answer]) -> Answer:
+    """The answers to prompts that were asked in parts."""
+    if len(answers) == 1:
+        return answers[0]
+    masks = [answer.masks for answer in answers if answer.masks is not None]
+    return Answer(
+        np.concatenate([answer.logits for answer in answers]),
+        np.concatenate([answer.iou for answer in answers]),
+        together(masks) if masks else None,
+    )
 
 
 @dataclass(frozen=True)
@@ -97,6 +127,23 @@ class Session(Protocol):
 
     def close(self) -> None:
         """Free what the engine holds."""
+
+
+@runtime_checkable
+class Finishing(Protocol):
+    """What a session is as well that makes masks of the picture itself, where its logits lie."""
+
+    def finish(
+        self,
+        side: ImageSide,
+        prompts: Prompts,
+        tokens: Sequence[int],
+        frame: MaskFrame,
+        offset: float = 1.0,
+    ) -> Answer:
+        """:meth:`Session.decode`, and of its logits the masks, counted at ``offset`` above and
+        below their threshold.
+        """
 
 
 @runtime_checkable

@@ -117,7 +117,7 @@ def _opened(flavour: Flavour, device: Device, graphs: Graphs, precision: str) ->
     for role in ("image_side", "mask_decoder", "image_encoder"):
         path: Path = getattr(graphs, role)
         wanted = precision_of(role, precision)
-        loaded[role] = _loaded(device, path, wanted, target)
+        loaded[role] = _loaded(device, path, wanted, target, repeats=role == "mask_decoder")
     return TensorRtSession(
         loaded["image_encoder"],
         loaded["image_side"],
@@ -126,7 +126,9 @@ def _opened(flavour: Flavour, device: Device, graphs: Graphs, precision: str) ->
     )
 
 
-def _loaded(device: Device, path: Path, precision: str, target: Target) -> TensorRtGraph:
+def _loaded(
+    device: Device, path: Path, precision: str, target: Target, *, repeats: bool
+) -> TensorRtGraph:
     """A graph ready to run; a plan that is kept and refused is built anew, once."""
 
     def load(plan: bytes) -> TensorRtGraph:
@@ -137,6 +139,7 @@ def _loaded(device: Device, path: Path, precision: str, target: Target) -> Tenso
             name=path.name,
             precision=precision,
             cache=_compiled(target.flavour, target, path),
+            repeats=repeats,
         )
 
     plan = plan_for(path, precision, target)

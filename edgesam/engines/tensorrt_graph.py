@@ -17,6 +17,7 @@ from edgesam.engines.blobs import Blob
 from edgesam.engines.on_device import OnDevice, hold_until_done
 from edgesam.engines.tensorrt_flavour import Flavour
 from edgesam.engines.tensorrt_log import is_about_memory, listening
+from edgesam.engines.tensorrt_placing import Placing, by
 from edgesam.engines.tensorrt_types import check_built
 from edgesam.errors import BundleError, EngineUnavailable, OutOfMemory
 from edgesam_kernels.device import Device, DeviceError, DeviceOutOfMemory, Memory
@@ -38,6 +39,7 @@ class TensorRtGraph:
     Attributes:
         inputs, outputs: names, in the graph's order.
         device, stream: where it runs.
+        records: whether TensorRT keeps what repeats as a CUDA graph of its own.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class TensorRtGraph:
         name: str,
         precision: str,
         cache: Blob | None = None,
+        repeats: bool = False,
     ) -> None:
         """Load it.
 
@@ -59,6 +62,7 @@ class TensorRtGraph:
             name: of the graph, for messages.
             precision: that it is to run in.
             cache: of what TensorRT-RTX compiles when it loads, for the next start.
+            repeats: whether it will run again and again on the same addresses.
 
         Raises:
             BundleError: the library does not take the plan.
@@ -67,6 +71,7 @@ class TensorRtGraph:
             PrecisionMismatch: it was built in another precision.
         """
         trt = flavour.load()
+        self.records = repeats and flavour.is_rtx
         self._name, self._title, self.device = name, flavour.title, device
         self._lock = threading.Lock()
         self._log = listening(trt)
@@ -92,7 +97,7 @@ class TensorRtGraph:
         self.inputs = [each for each in names if modes[each] == trt.TensorIOMode.INPUT]
         self.outputs = [each for each in names if modes[each] == trt.TensorIOMode.OUTPUT]
         self._types = {each: _TYPES[engine.get_tensor_dtype(each).name] for each in names}
-        self._context = self._new_context(flavour)
+        self._context = self._new_context(trt, flavour)
         if self._context is None:
             raise self._failure("cannot start the plan of")
 
@@ -175,6 +180,24 @@ class TensorRtGraph:
             raise EngineUnavailable(f"the device failed in {self._name}: {error}") from None
         return OnDevice(self.device, loan, array.shape, ready, self._fetching, array.dtype)
 
+    def shape(self, name: str) -> tuple[int, ...]:
+        """Of an input or output, -1 where it is free and not set."""
+        return tuple(self._context.get_tensor_shape(name))
+
+    def placing(self, *, anew: bool = False) -> Placing:
+        """Its runs on tensors that stay where they are, for who keeps :meth:`enqueue` away.
+
+        Args:
+            anew: in another execution context than the graph's own, which may not be had.
+        """
+        context = self._context
+        if anew:
+            with self.device.current():
+                context = self._engine.create_execution_context()
+            if context is None:
+                raise self._failure("cannot start the plan of")
+        return Placing(context, self.device, self.stream, self._failure)
+
     def close(self) -> None:
         """Free it, after what it was given; what TensorRT-RTX compiled is kept."""
         with self._lock, self.device.current():
@@ -200,7 +223,7 @@ class TensorRtGraph:
             if array.nbytes:
                 self.device.upload(pointer, array, self.stream)
         if not self._context.set_input_shape(name, tuple(shape)):
-            raise self._failure(f"does not take {name} of {' x '.join(map(str, shape))} in")
+            raise self._failure(f"does not take {name} of {by(shape)} in")
         self._point(name, pointer)
         return value if lies_here else None
 
@@ -229,11 +252,13 @@ class TensorRtGraph:
             self._buffers[name] = held = self.device.memory(max(_LEAST, nbytes))
         return held
 
-    def _new_context(self, flavour: Flavour) -> Any:
+    def _new_context(self, trt: Any, flavour: Flavour) -> Any:
         if not flavour.is_rtx:
             return self._engine.create_execution_context()
         # TensorRT-RTX compiles kernels when a plan is loaded, and later for sizes that it meets.
         config = self._engine.create_runtime_config()
+        if self.records:  # kernels for a size come after its first run: it alone knows when
+            config.cuda_graph_strategy = trt.CudaGraphStrategy.WHOLE_GRAPH_CAPTURE
         self._runtime_cache = config.create_runtime_cache()
         if self._cache is not None and (content := self._cache.load()) is not None:
             self._runtime_cache.deserialize(content)  # it refuses what is not of this machine

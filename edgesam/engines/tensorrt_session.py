@@ -12,12 +12,14 @@ from numpy.typing import NDArray
 from edgesam.cancel import Cancel
 from edgesam.embedding import ImageSide, Tensor, on_host
 from edgesam.engines.device_pictures import Pictures
-from edgesam.engines.protocol import MaskPrompts, Prompts
+from edgesam.engines.protocol import Answer, MaskPrompts, Prompts, joined
 from edgesam.engines.tensorrt_graph import TensorRtGraph
+from edgesam.engines.tensorrt_masks import TensorRtMasks
 from edgesam.engines.tensorrt_network import POINTS, PROMPTS
 from edgesam.errors import PromptError
 from edgesam_kernels.cpu import Preparation
 from edgesam_kernels.device.arrays import DeviceArray
+from edgesam_kernels.finish import MaskFrame
 from edgesam_kernels.grey import GreyTable
 
 
@@ -34,8 +36,9 @@ class TensorRtSession:
     ) -> None:
         self._encoder = encoder
         self._image_side = image_side
-        self._decoder = decoder
         self._side_names = [name for name in image_side.outputs if name in decoder.inputs]
+        self._masks = TensorRtMasks(decoder, self._side_names)
+        self._decoder = decoder
         self.description = description
         self._pictures = Pictures(encoder.device)
         self._lock = threading.Lock()
@@ -92,42 +95,49 @@ class TensorRtSession:
     def decode(
         self, side: ImageSide, prompts: Prompts, tokens: Sequence[int]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        answer = self._answer(side, prompts, tokens, None, 1.0)
+        return answer.logits, answer.iou
+
+    def finish(
+        self,
+        side: ImageSide,
+        prompts: Prompts,
+        tokens: Sequence[int],
+        frame: MaskFrame,
+        offset: float = 1.0,
+    ) -> Answer:
+        return self._answer(side, prompts, tokens, frame, offset)
+
+    def _answer(
+        self,
+        side: ImageSide,
+        prompts: Prompts,
+        tokens: Sequence[int],
+        frame: MaskFrame | None,
+        offset: float,
+    ) -> Answer:
         if (points := prompts.coords.shape[1]) > POINTS:
             raise PromptError(
                 f"a prompt of {points} points, with its box or padding point: TensorRT's plans "
                 f"take {POINTS}; give fewer points, or take another engine"
             )
-        answers = [
-            self._decoder.run(
-                {
-                    **dict(zip(self._side_names, part, strict=True)),
-                    "point_coords": prompts.coords[rows],
-                    "point_labels": prompts.labels[rows],
-                    "mask_tokens": np.array(tokens, np.int64),
-                },
-                ["low_res_masks", "iou_predictions"],
-            )
-            for part, rows in _parts(side, len(prompts.coords))
-        ]
-        if len(answers) == 1:
-            logits, iou = answers[0]
-            return logits, iou
-        logits, iou = (np.concatenate(parts) for parts in zip(*answers, strict=True))
-        return logits, iou
+        parts = _parts(side, prompts)
+        return joined([self._masks.answer(*part, tokens, frame, offset) for part in parts])
 
     def close(self) -> None:
         self._pictures.close()
         self._no_masks = None
+        self._masks.close()
         for graph in (self._encoder, self._image_side, self._decoder):
             graph.close()
 
 
-def _parts(side: ImageSide, count: int) -> Iterator[tuple[Sequence[Any], slice]]:
+def _parts(side: ImageSide, prompts: Prompts) -> Iterator[tuple[Sequence[Tensor], Prompts]]:
     """Of N prompts what one run takes: as many as plans do, or one where each has a side."""
-    if side[0].shape[0] == 1:
-        for start in range(0, count, PROMPTS):
-            yield side, slice(start, min(start + PROMPTS, count))
-        return
-    arrays = [on_host(array) for array in side]
-    for row in range(count):
-        yield [array[row : row + 1] for array in arrays], slice(row, row + 1)
+    shared, count = side[0].shape[0] == 1, len(prompts.coords)
+    arrays: Sequence[Tensor] = side if shared else [on_host(array) for array in side]
+    step = PROMPTS if shared else 1
+    for start in range(0, count, step):
+        rows = slice(start, start + step)
+        part = arrays if shared else [array[rows] for array in map(on_host, arrays)]
+        yield part, Prompts(prompts.coords[rows], prompts.labels[rows])

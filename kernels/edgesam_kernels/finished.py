@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -55,6 +56,15 @@ class Finished:
         below = np.maximum(self.below, 1).astype(np.float32)
         ratio: NDArray[np.float32] = np.divide(self.above.astype(np.float32), below)
         return ratio
+
+
+def together(parts: Sequence[Finished]) -> Finished:
+    """Masks of one picture that were made in parts, in their order."""
+    names = "bits", "area", "boxes", "above", "below"
+    return Finished(
+        parts[0].size,
+        *(np.concatenate([getattr(part, name) for part in parts]) for name in names),
+    )
 
 
 def finished_bytes(count: int, size: tuple[int, int]) -> int:

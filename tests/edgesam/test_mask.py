@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -137,3 +138,16 @@ def test_repr_says_size_area_and_score_in_one_line() -> None:
 def test_a_mask_cannot_be_reassigned() -> None:
     with pytest.raises(AttributeError):
         mask_of(one(1, 1, 0, 0)).score = 1.0  # type: ignore[misc]
+
+
+def test_figures_that_are_known_are_not_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    array = one(4, 5, 1, 2)
+    low = np.zeros((256, 256), np.float32)
+    found = Mask.counted(array, 0.5, low, area=1, box=(2, 1, 2, 1))
+    monkeypatch.setattr(np, "count_nonzero", None)
+    monkeypatch.setattr(np, "flatnonzero", None)
+    assert (found.area, found.box) == (1, (2, 1, 2, 1))
+    assert found.array is array
+    monkeypatch.undo()
+    other = replace(found, array=np.zeros((4, 5), np.bool_))
+    assert (other.area, other.box) == (0, None), "another array has figures of its own"

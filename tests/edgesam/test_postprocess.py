@@ -10,15 +10,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgesam import OutOfMemory
+from edgesam import Mask, OutOfMemory
 from edgesam.models import LITE_MEDSAM, MEDSAM, SAM, Profile
-from edgesam.postprocess import make_mask, mask_frame, picture_mask
+from edgesam.postprocess import finished_mask, make_mask, mask_frame, picture_mask
 from edgesam.preprocess import fit_of
 from edgesam_kernels.bilinear import resize_logits
 from edgesam_kernels.cpu import finish
 
 Noise = Callable[..., NDArray[np.uint8]]
 Floats = NDArray[np.float64]
+FIT = fit_of(64, 48, 1024, SAM)
 SIZES = [(256, 256), (300, 400), (411, 97), (60, 1000), (512, 512), (1, 40)]
 
 
@@ -148,3 +149,30 @@ def test_a_mask_keeps_its_own_logits_only(noise: Noise) -> None:
     np.testing.assert_array_equal(mask.array, picture_mask(many[2], fit, SAM))
     assert mask.logits.base is None
     assert (mask.score, type(mask.score)) == (0.75, float)
+
+
+def test_a_finished_mask_is_unpacked_with_its_figures(noise: Noise) -> None:
+    many = np.stack([noisy_logits(noise, seed) for seed in range(3)])
+    many[1] = -1
+    fit = fit_of(300, 401, 1024, SAM)
+    finished = finish(many, mask_frame(256, fit, SAM))
+    for index, low in enumerate(many):
+        mask = finished_mask(finished, index, low, np.float32(0.75))
+        assert (mask.array.shape, mask.array.dtype) == ((300, 401), np.bool_)
+        assert mask.array.flags.writeable
+        again = Mask(mask.array.copy(), 0.75, low)
+        assert (mask.area, mask.box) == (again.area, again.box)
+        assert (type(mask.area), type(mask.score), mask.score) == (int, float, 0.75)
+        assert mask.logits.base is None
+        np.testing.assert_array_equal(mask.logits, low)
+
+
+def test_no_memory_for_a_finished_mask(monkeypatch: pytest.MonkeyPatch) -> None:
+    finished = finish(np.zeros((1, 256, 256), np.float32), mask_frame(256, FIT, SAM))
+
+    def fail(*_: Any) -> Any:
+        raise MemoryError
+
+    monkeypatch.setattr("edgesam_kernels.finished.Finished.mask", fail)
+    with pytest.raises(OutOfMemory, match="not enough memory for a mask of 48 x 64 pixels"):
+        finished_mask(finished, 0, np.zeros((256, 256), np.float32), np.float32(0))

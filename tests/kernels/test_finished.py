@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgesam_kernels.finished import Finished, finished_bytes, read_finished, row_bytes
+from edgesam_kernels.finished import Finished, finished_bytes, read_finished, row_bytes, together
 
 
 def answer() -> np.ndarray:
@@ -45,3 +45,14 @@ def test_a_mask_that_nothing_is_below_has_no_stability() -> None:
 @pytest.mark.parametrize(("columns", "bytes_"), [(1, 1), (8, 1), (9, 2), (1024, 128)])
 def test_rows_begin_with_a_byte(columns: int, bytes_: int) -> None:
     assert row_bytes(columns) == bytes_ == np.packbits(np.zeros((1, columns), np.bool_), -1).size
+
+
+def test_parts_together() -> None:
+    one = read_finished(answer(), 2, (3, 10))
+    found = together([one, one])
+    assert len(found) == 4
+    assert found.size == (3, 10)
+    assert found.area.tolist() == [2, 0, 2, 0]
+    assert found.box(2) == (1, 1, 9, 2)
+    np.testing.assert_array_equal(found.mask(2), one.mask(0))
+    assert (found.above.tolist(), found.below.tolist()) == ([1, 0] * 2, [4, 3] * 2)

@@ -15,7 +15,7 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-import edgesam.sam
+import edgesam.answering
 import edgesam_kernels.prepare
 from edgesam.cancel import Cancel
 from edgesam.embedding import ImageSide, Tensor, finished
@@ -28,8 +28,8 @@ _WATCHED: tuple[tuple[Any, str, str], ...] = (
     (edgesam_kernels.prepare, "resize", "resize"),
     (edgesam_kernels.prepare, "min_max", "normalise"),
     (edgesam_kernels.prepare, "mean_std", "normalise"),
-    (edgesam.sam, "decoder_inputs", "prompt"),
-    (edgesam.sam, "make_mask", "mask"),
+    (edgesam.answering, "decoder_inputs", "prompt"),
+    (edgesam.answering, "make_mask", "mask"),
 )
 
 T = TypeVar("T")

@@ -36,10 +36,10 @@ def test_each_stage_is_seen(make_bundle: Callable[..., Bundle], model: str) -> N
 
 def test_everything_is_put_back_even_after_an_error(make_bundle: Callable[..., Bundle]) -> None:
     sam = edgesam.load(make_bundle().path, engine=FakeEngine())
-    before = (sam._session, edgesam.sam.make_mask, edgesam.preprocess.resized, Image.to_rgb8)
+    before = (sam._session, edgesam.answering.make_mask, edgesam.preprocess.resized, Image.to_rgb8)
     with pytest.raises(edgesam.ImageError), watched(sam):
         sam.embed(np.zeros((0, 4), np.uint8))
-    after = (sam._session, edgesam.sam.make_mask, edgesam.preprocess.resized, Image.to_rgb8)
+    after = (sam._session, edgesam.answering.make_mask, edgesam.preprocess.resized, Image.to_rgb8)
     assert after == before
 
 

@@ -47,6 +47,10 @@ class FakeTrt:
         VALID = 0
         INVALID = 2
 
+    class CudaGraphStrategy(Enum):
+        DISABLED = 0
+        WHOLE_GRAPH_CAPTURE = 1
+
     class EngineInvalidityDiagnostics(IntFlag):
         VERSION_MISMATCH = 1
         UNSUPPORTED_CC = 2
@@ -122,6 +126,7 @@ class FakeConfig:
 
     def __init__(self, trt: FakeTrt) -> None:
         self.trt = trt
+        self.cuda_graph_strategy = trt.CudaGraphStrategy.DISABLED
 
     def create_runtime_cache(self) -> FakeConfig:
         return self

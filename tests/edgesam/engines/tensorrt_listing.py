@@ -94,14 +94,15 @@ CLASSIC = {
     "ITimingCache": ["serialize"],
 }
 RTX = {
-    "": ["ComputeCapability", "EngineInvalidityDiagnostics", "EngineValidity"],
+    "": ["ComputeCapability", "CudaGraphStrategy", "EngineInvalidityDiagnostics", "EngineValidity"],
     "ComputeCapability": ["CURRENT", "SM75", "SM86"],
     "EngineInvalidityDiagnostics": ["UNSUPPORTED_CC"],
     "EngineValidity": ["INVALID"],
     "IBuilderConfig": ["num_compute_capabilities", "set_compute_capability"],
     "ICudaEngine": ["create_runtime_config"],
     "IRuntimeCache": ["deserialize", "serialize"],
-    "IRuntimeConfig": ["create_runtime_cache", "set_runtime_cache"],
+    "CudaGraphStrategy": ["WHOLE_GRAPH_CAPTURE"],
+    "IRuntimeConfig": ["create_runtime_cache", "cuda_graph_strategy", "set_runtime_cache"],
     "Runtime": ["get_engine_validity"],
 }
 
