@@ -14,7 +14,10 @@ from edgesam.place import Place
 
 
 class Resident(Protocol):
-    """A float32 array that lies where an engine computes. It never changes."""
+    """A float32 array that lies where an engine computes, and may still be in the making there.
+
+    Whoever reads it waits for it, if need be on the device. It never changes.
+    """
 
     @property
     def shape(self) -> tuple[int, ...]: ...
@@ -33,6 +36,13 @@ class Resident(Protocol):
             OutOfMemory: there is no room for it.
         """
 
+    def finish(self) -> None:
+        """Keep the calling thread until it is there.
+
+        Raises:
+            EngineUnavailable: the device failed.
+        """
+
 
 Tensor = NDArray[np.float32] | Resident
 ImageSide = tuple[Tensor, ...]
@@ -42,6 +52,13 @@ ImageSide = tuple[Tensor, ...]
 def on_host(tensor: Tensor) -> NDArray[np.float32]:
     """The array itself, or a new copy of what lies on a device."""
     return tensor if isinstance(tensor, np.ndarray) else tensor.host()
+
+
+def finished(tensor: Tensor) -> Tensor:
+    """The same, when it is there: for those who want to know how long it takes."""
+    if not isinstance(tensor, np.ndarray):
+        tensor.finish()
+    return tensor
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,6 +111,17 @@ class Embedding:
     def nbytes(self) -> int:
         """What it takes in memory, the host's or a device's; without the copy of :attr:`array`."""
         return self.held.nbytes + sum(array.nbytes for array in self.side)
+
+    def wait(self) -> None:
+        """Keep the calling thread until it is there: an engine on a GPU hands it out before that.
+
+        Nobody needs this but who takes the time: what uses an embedding waits for it itself.
+
+        Raises:
+            EngineUnavailable: the device failed.
+        """
+        for tensor in (self.held, *self.side):
+            finished(tensor)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Copied and sent elsewhere as arrays in host memory: a device's are this process's."""

@@ -74,6 +74,17 @@ class OnDevice:
         """That stream reads it until that event, which it recorded."""
         self._loan.used(stream, event)
 
+    def finish(self) -> None:
+        """Keep the calling thread until it is there.
+
+        Raises:
+            EngineUnavailable: the device failed, perhaps in what was to compute it.
+        """
+        try:
+            self.ready.synchronize()
+        except DeviceError as error:
+            raise EngineUnavailable(f"the device failed: {error}") from None
+
     def host(self) -> NDArray[Any]:
         """A new copy of it in host memory; the calling thread waits for it.
 

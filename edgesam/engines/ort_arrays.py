@@ -106,6 +106,9 @@ class DeviceArray:
     def host(self) -> NDArray[np.float32]:
         return fetch(self.value)
 
+    def finish(self) -> None:
+        """It is there: runs of this engine are over when they return."""
+
     def __del__(self) -> None:
         spare = self._arrays._spare.get(self.shape)
         if spare is not None:

@@ -25,6 +25,7 @@ import edgesam
 from edgesam import Cine, EmbeddingCache, ImageError, Prompt, Sam, Volume, Window
 from edgesam.bundle import Bundle
 from edgesam.cancel import Cancel
+from edgesam.embedding import finished
 from edgesam.engines import ENGINES, Graphs
 from edgesam.engines.fake import FakeEngine, FakeSession
 from edgesam.prepared import prepare
@@ -662,7 +663,7 @@ class TestEnginesLetPythonRun:
             prepared = prepare(PICTURES[0], None, sam.manifest)
             session = sam._session
             assert session is not None
-            assert self.seen_inside(lambda: session.encode(prepared.network), 2)
+            assert self.seen_inside(lambda: finished(session.encode(prepared.network)), 2)
 
     def test_what_keeps_the_interpreter_is_told_apart(self) -> None:
         assert not self.seen_inside(lambda: sum(range(3_000_000)), 3)

@@ -22,6 +22,7 @@ def main(picture: str, bundle: str) -> None:
     def encode() -> None:
         nonlocal embedding
         embedding = sam.embed(image)
+        embedding.wait()
 
     def click(shift: int) -> None:
         assert embedding is not None

@@ -63,6 +63,7 @@ class EdgeSam(worker.Generator, worker.Watched):
 
     def encode(self) -> None:
         self._embedding = self._sam.embed(self._image)
+        self._embedding.wait()
 
     def click(self, corners: Box) -> NDArray[np.bool_]:
         return self._sam.segment(self._embedding, edgesam.Prompt.box(*corners)).array

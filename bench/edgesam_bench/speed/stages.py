@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 import edgesam.answering
 import edgesam.preprocess
 from edgesam.cancel import Cancel
-from edgesam.embedding import ImageSide, Tensor
+from edgesam.embedding import ImageSide, Tensor, finished
 from edgesam.engines import MaskPrompts, Prompts, Session
 from edgesam.image import Image
 from edgesam.sam import Sam
@@ -65,10 +65,10 @@ class WatchedSession:
         self._watcher = watcher
 
     def encode(self, image: NDArray[np.float32], cancel: Cancel | None = None) -> Tensor:
-        return self._watcher.call("encode", self._session.encode, image, cancel)
+        return self._watcher.call("encode", self._encoded, image, cancel)
 
     def image_side(self, embedding: Tensor, masks: MaskPrompts) -> ImageSide:
-        return self._watcher.call("image_side", self._session.image_side, embedding, masks)
+        return self._watcher.call("image_side", self._sided, embedding, masks)
 
     def decode(
         self, side: ImageSide, prompts: Prompts, tokens: Sequence[int]
@@ -77,6 +77,14 @@ class WatchedSession:
 
     def close(self) -> None:
         self._session.close()
+
+    # A GPU's answers are there later than they are given.
+
+    def _encoded(self, image: NDArray[np.float32], cancel: Cancel | None) -> Tensor:
+        return finished(self._session.encode(image, cancel))
+
+    def _sided(self, embedding: Tensor, masks: MaskPrompts) -> ImageSide:
+        return tuple(map(finished, self._session.image_side(embedding, masks)))
 
 
 @contextmanager

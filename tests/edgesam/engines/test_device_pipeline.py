@@ -142,6 +142,16 @@ def test_it_prepares_on_the_device(sam: Sam) -> None:
     assert (embedding.mapping, embedding.size) == ("as stored", (200, 320))
 
 
+def test_who_takes_the_time_waits(sam: Sam, fake_device: FakeDevice) -> None:
+    embedding = sam.embed(PICTURES[1])
+    before = fake_device.clock.host
+    embedding.wait()
+    assert fake_device.clock.host - before > 4e-4, "three kernels and two graphs"
+    before = fake_device.clock.host
+    embedding.wait()
+    assert fake_device.clock.host == before
+
+
 def test_levels_are_as_on_the_cpu(sam: Sam) -> None:
     """By a table of the picture's own, or as RGB where there is none."""
     for pixels, window in (
