@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from types import TracebackType
-from typing import Any, Literal, overload
+from typing import Any, Literal, cast, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -242,8 +242,8 @@ class Sam:
         session, side = self._open, embedding.side
         if prompts.masks is not None:
             side = session.image_side(embedding.held, prompts.masks)
-        if frame is not None and isinstance(session, Finishing):
-            return session.finish(side, prompts, tokens, frame, offset)
+        if frame is not None and hasattr(session, "finish"):  # isinstance takes 40 us for a click
+            return cast("Finishing", session).finish(side, prompts, tokens, frame, offset)
         return Answer(*session.decode(side, prompts, tokens), None)
 
     def check(self, prompt: Prompt, height: int, width: int) -> None:

@@ -129,7 +129,6 @@ class Session(Protocol):
         """Free what the engine holds."""
 
 
-@runtime_checkable
 class Finishing(Protocol):
     """What a session is as well that makes masks of the picture itself, where its logits lie."""
 

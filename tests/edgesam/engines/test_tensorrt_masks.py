@@ -11,7 +11,7 @@ import pytest
 from numpy.typing import NDArray
 
 from edgesam import EngineUnavailable, OutOfMemory
-from edgesam.engines.protocol import Answer, MaskPrompts, Prompts
+from edgesam.engines.protocol import Answer, Finishing, MaskPrompts, Prompts
 from edgesam.engines.tensorrt_flavour import CLASSIC, RTX, Flavour
 from edgesam.engines.tensorrt_graph import TensorRtGraph
 from edgesam.engines.tensorrt_session import TensorRtSession
@@ -68,9 +68,7 @@ def side_of(session: TensorRtSession, scale: float = 1.0) -> Any:
     return session.image_side(session.encode(IMAGE * np.float32(scale)), MaskPrompts.none(8))
 
 
-def click(
-    session: TensorRtSession, side: Any, frame: MaskFrame = FRAME, shift: float = 0.0
-) -> Answer:
+def click(session: Finishing, side: Any, frame: MaskFrame = FRAME, shift: float = 0.0) -> Answer:
     coords = CLICK.coords + np.float32(shift)
     return session.finish(side, Prompts(coords, CLICK.labels), (0,), frame)
 

@@ -14,6 +14,9 @@ import edgesam
 from edgesam import Prompt, Sam
 from edgesam.engines import ENGINES
 from edgesam.engines.tensorrt_plans import facts_in
+from edgesam.postprocess import mask_frame
+from edgesam.preprocess import decoder_inputs
+from edgesam_kernels.cpu import finish
 
 Files = Callable[[str, str], Path]
 ENGINE = "tensorrt"
@@ -89,6 +92,35 @@ def test_prompts_of_every_size(lite_files: Files, noise: Callable[..., NDArray[n
             wanted, _ = cpu.decode(embedding, prompts, (0, 1, 2))
             found, _ = gpu.decode(embedding, prompts, (0, 1, 2))
             np.testing.assert_allclose(found, wanted, atol=0.05)
+
+
+@pytest.mark.weights
+@pytest.mark.usefixtures("card")
+def test_clicks_again_and_again(
+    lite_files: Files,
+    noise: Callable[..., NDArray[np.uint8]],
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """On two pictures in turn: the first run plainly, the later ones as a CUDA graph."""
+    with opened(lite_files, ENGINE, "fp16") as gpu:
+        manifest, first = gpu.manifest, {}
+        embeddings = [gpu.embed(noise(241, 323, seed=seed)) for seed in (0, 1)]
+        for _ in range(4):
+            for number, embedding in enumerate(embeddings):
+                sides = embedding.fit, manifest.profile
+                box = [Prompt.box(48, 68, 152, 172)]
+                inputs = decoder_inputs(box, *sides, manifest.low_resolution)
+                frame = mask_frame(manifest.low_resolution, *sides)
+                answer = gpu.finish(embedding, inputs, (0,), frame)
+                assert answer.masks is not None
+                expected = finish(answer.logits[0], frame)
+                for name in ("bits", "area", "boxes", "above", "below"):
+                    found = getattr(answer.masks, name)
+                    np.testing.assert_array_equal(found, getattr(expected, name), err_msg=name)
+                before = first.setdefault(number, answer.logits)
+                np.testing.assert_allclose(answer.logits, before, atol=0.05)
+        assert not np.allclose(first[0], first[1], atol=0.05)
+    assert "without a CUDA graph" not in caplog.text
 
 
 @pytest.mark.weights
