@@ -153,6 +153,7 @@ def _prompted(
     progress(f"{sam}: embedding {image.width} x {image.height} pixels")
     with _timed("embed", times):
         embedding = sam.embed(image, window)
+        embedding.wait()  # or a GPU's time would be the segmenting's
     progress(f"segmenting {len(asked)} of them" if len(asked) > 1 else "segmenting")
     with _timed("segment", times):
         return from_answers(sam.segment_batch(embedding, asked, select=select), embedding.mapping)

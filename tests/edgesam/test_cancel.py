@@ -64,13 +64,14 @@ class Watched(Cancel):
 
     def __init__(self) -> None:
         super().__init__()
-        self.begun = threading.Event()
+        self.begun, self.over = threading.Event(), threading.Event()
 
     @contextmanager
     def by(self, way: Callable[[], object]) -> Iterator[None]:
         with super().by(way):
             self.begun.set()
             yield
+            assert self.over.wait(PATIENCE)  # an engine on a GPU does not wait for what it gives
 
 
 @pytest.mark.parametrize("name", sorted(ENGINES))
@@ -82,7 +83,9 @@ def test_engines_end_their_encoding_and_compute_the_same_after(
     with edgesam.load(lite_bundle, engine=name) as sam:
         prepared = prepare(noise(64, 64), None, sam.manifest)
         cancel, cache = Watched(), EmbeddingCache()
-        teller = threading.Thread(target=lambda: (cancel.begun.wait(PATIENCE), cancel.tell()))
+        teller = threading.Thread(
+            target=lambda: (cancel.begun.wait(PATIENCE), cancel.tell(), cancel.over.set())
+        )
         teller.start()
         with pytest.raises(Cancelled):
             cache.encode(sam, prepared, cancel)

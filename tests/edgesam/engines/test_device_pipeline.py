@@ -263,6 +263,26 @@ def test_a_live_source_drops_the_oldest(sam: Sam, fake_trt: Any) -> None:
         np.testing.assert_array_equal(array, wanted[index])
 
 
+@pytest.mark.parametrize("there", [False, True])
+def test_the_host_runs_a_few_pictures_ahead_and_no_more(
+    sam: Sam, fake_device: FakeDevice, there: bool
+) -> None:
+    """So a picture that is jumped to waits for few, and a click's memory is not all taken."""
+    clock = fake_device.clock
+    for picture in PICTURES * 3:
+        sam.embed(There(picture, fake_device) if there else picture)
+        ahead = [
+            span for span in clock.spans if span.stream == encoder(sam) and span.end > clock.host
+        ]
+        assert len(ahead) <= 5
+
+
+def encoder(sam: Sam) -> int:
+    """Its stream's number."""
+    number: int = sam._session._encoder.stream.number  # type: ignore[union-attr]
+    return number
+
+
 def test_nothing_is_allocated_after_the_first_pictures(sam: Sam, fake_device: FakeDevice) -> None:
     for picture in PICTURES[:4]:
         sam.embed(picture)
