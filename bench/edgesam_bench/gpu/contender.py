@@ -124,7 +124,7 @@ class EdgeSam(Contender):
     def __init__(self, sam: Sam, engine: str, material: Material) -> None:
         self.name, self.precision = f"{engine} {sam.variant}", sam.variant
         self._sam, self._material = sam, material
-        self._prepared = prepare(material.picture, None, sam.manifest)
+        self._prepared = prepare(material.picture, None, sam.manifest, sam.pixels)
         self._embedding: Embedding = sam.encode(self._prepared)
         passport = sam.passport
         self.about = {
@@ -145,10 +145,13 @@ class EdgeSam(Contender):
 
     def embed(self) -> object:
         self._embedding = self._sam.embed(self._material.picture)
+        self._embedding.wait()
         return self._embedding
 
     def encode(self) -> object:
-        return self._sam.encode(self._prepared)
+        embedding = self._sam.encode(self._prepared)
+        embedding.wait()
+        return embedding
 
     def click(self, number: int) -> NDArray[np.bool_]:
         prompt = Prompt.box(*self._material.box(number))
