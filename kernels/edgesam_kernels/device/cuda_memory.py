@@ -21,6 +21,19 @@ def check_size(nbytes: int) -> None:
         raise ValueError(f"memory of {nbytes} bytes: at least 1 is needed")
 
 
+def no_memory(device: str, nbytes: int, free: int, total: int) -> DeviceOutOfMemory:
+    """In words, with what a device has."""
+    return DeviceOutOfMemory(
+        f"{device} has not got {nbytes / MIB:.1f} MiB: {free / MIB:.1f} of its "
+        f"{total / MIB:.1f} MiB are free"
+    )
+
+
+def no_pinned(nbytes: int) -> DeviceOutOfMemory:
+    """In words."""
+    return DeviceOutOfMemory(f"the host has not got {nbytes / MIB:.1f} MiB of page-locked memory")
+
+
 class CudaMemory(Resource):
     """A ``CUdeviceptr``."""
 
@@ -30,11 +43,7 @@ class CudaMemory(Resource):
         try:
             handle = context.call("cuMemAlloc", nbytes)
         except DeviceOutOfMemory:
-            free, total = context.call("cuMemGetInfo")
-            raise DeviceOutOfMemory(
-                f"{device} has not got {nbytes / MIB:.1f} MiB: {free / MIB:.1f} of its "
-                f"{total / MIB:.1f} MiB are free"
-            ) from None
+            raise no_memory(device, nbytes, *context.call("cuMemGetInfo")) from None
         self.pointer = int(handle)
         self.nbytes = nbytes
         super().__init__(context, lambda: driver.code("cuMemFree", handle))
@@ -49,9 +58,7 @@ class CudaPinned(Resource):
         try:
             self.pointer = int(context.call("cuMemHostAlloc", nbytes, 1))  # 1: portable
         except DeviceOutOfMemory:
-            raise DeviceOutOfMemory(
-                f"the host has not got {nbytes / MIB:.1f} MiB of page-locked memory"
-            ) from None
+            raise no_pinned(nbytes) from None
         self.nbytes = nbytes
         pointer = self.pointer
         locked.add(pointer, nbytes)

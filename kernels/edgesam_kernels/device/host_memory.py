@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from edgesam_kernels.device.protocol import Pinned
 
 
 class _Bytes:
@@ -25,6 +27,15 @@ class _Bytes:
 def view(pointer: int, nbytes: int, owner: object) -> NDArray[np.uint8]:
     """(N,) uint8 over foreign memory; it and what is sliced from it keep ``owner`` alive."""
     return np.asarray(_Bytes(pointer, nbytes, owner))
+
+
+class HostBytes(NamedTuple):
+    """One end of a copy."""
+
+    array: NDArray[Any]
+    pointer: int
+    nbytes: int
+    locked: bool
 
 
 class PageLocked:
@@ -46,6 +57,18 @@ class PageLocked:
         with self._lock:
             spans = list(self._ends.items())
         return any(start <= pointer and pointer + nbytes <= end for start, end in spans)
+
+    def source(self, given: NDArray[Any] | Pinned) -> HostBytes:
+        """What an upload reads; raises as :func:`source_of`."""
+        array = given if isinstance(given, np.ndarray) else given.bytes
+        pointer, nbytes = source_of(array)
+        return HostBytes(array, pointer, nbytes, self.holds(pointer, nbytes))
+
+    def target(self, given: NDArray[Any] | Pinned) -> HostBytes:
+        """What a download writes; raises as :func:`target_of`."""
+        array = given if isinstance(given, np.ndarray) else given.bytes
+        pointer, nbytes = target_of(array)
+        return HostBytes(array, pointer, nbytes, self.holds(pointer, nbytes))
 
 
 def source_of(array: NDArray[Any]) -> tuple[int, int]:

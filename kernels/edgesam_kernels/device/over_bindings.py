@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from edgesam_kernels.device.context import PrimaryContext
@@ -20,7 +19,7 @@ from edgesam_kernels.device.cuda_module import CudaModule
 from edgesam_kernels.device.cuda_stream import CudaStream, capture, native
 from edgesam_kernels.device.driver import Driver, open_driver, version_of
 from edgesam_kernels.device.errors import DeviceUnavailable
-from edgesam_kernels.device.host_memory import PageLocked, source_of, target_of
+from edgesam_kernels.device.host_memory import PageLocked
 from edgesam_kernels.device.nvrtc import compile_source
 from edgesam_kernels.device.protocol import Graph, Memory, Module, Pinned, Stream
 
@@ -82,33 +81,28 @@ class BindingsDevice:
         return CudaPinned(self._context, nbytes, self._locked)
 
     def upload(self, pointer: int, source: NDArray[Any] | Pinned, stream: Stream) -> None:
-        there = native(stream)
-        array = source if isinstance(source, np.ndarray) else source.bytes
-        start, nbytes = source_of(array)
-        if not nbytes:
+        there, host = native(stream), self._locked.source(source)
+        if not host.nbytes:
             return
-        if not self._locked.holds(start, nbytes):
+        array = host.array
+        if not host.locked:
             there.check_capturing("upload an array that is not page-locked")
             # The driver may read it later than this call: where the device sees all of the host's
             # memory it does not copy it first.
             array = array.copy()
-            start = array.ctypes.data
-            self._context.call("cuMemcpyHtoDAsync", pointer, start, nbytes, there.native)
+        start = array.ctypes.data
+        self._context.call("cuMemcpyHtoDAsync", pointer, start, host.nbytes, there.native)
+        if not host.locked:
             there.keep(array)
-        else:
-            self._context.call("cuMemcpyHtoDAsync", pointer, start, nbytes, there.native)
 
     def download(self, target: NDArray[Any] | Pinned, pointer: int, stream: Stream) -> None:
-        there = native(stream)
-        array = target if isinstance(target, np.ndarray) else target.bytes
-        start, nbytes = target_of(array)
-        if not nbytes:
+        there, host = native(stream), self._locked.target(target)
+        if not host.nbytes:
             return
-        locked = self._locked.holds(start, nbytes)
-        if not locked:
+        if not host.locked:
             there.check_capturing("download to an array that is not page-locked")
-        self._context.call("cuMemcpyDtoHAsync", start, pointer, nbytes, there.native)
-        if not locked:
+        self._context.call("cuMemcpyDtoHAsync", host.pointer, pointer, host.nbytes, there.native)
+        if not host.locked:
             there.synchronize()
 
     def copy(self, target: int, source: int, nbytes: int, stream: Stream) -> None:

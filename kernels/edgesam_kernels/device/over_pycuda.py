@@ -14,10 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgesam_kernels.device.cuda_memory import MIB, check_size
+from edgesam_kernels.device.cuda_memory import check_size, no_memory, no_pinned
 from edgesam_kernels.device.driver import version_of
 from edgesam_kernels.device.errors import DeviceError, DeviceOutOfMemory
-from edgesam_kernels.device.host_memory import PageLocked, as_bytes, source_of, target_of, view
+from edgesam_kernels.device.host_memory import PageLocked, as_bytes, view
 from edgesam_kernels.device.protocol import Graph, Memory, Module, Pinned, Stream
 from edgesam_kernels.device.pycuda_context import PycudaContext, open_pycuda
 from edgesam_kernels.device.pycuda_module import PycudaModule, compile_for
@@ -34,11 +34,8 @@ class PycudaMemory(Held):
         try:
             allocation = context.call(context.pycuda.mem_alloc, nbytes)
         except DeviceOutOfMemory:
-            free, total = context.call(context.pycuda.mem_get_info)
-            raise DeviceOutOfMemory(
-                f"{device} has not got {nbytes / MIB:.1f} MiB: {free / MIB:.1f} of its "
-                f"{total / MIB:.1f} MiB are free"
-            ) from None
+            known = context.call(context.pycuda.mem_get_info)
+            raise no_memory(device, nbytes, *known) from None
         super().__init__(context, allocation)
         self.pointer = int(allocation)
         self.nbytes = nbytes
@@ -53,9 +50,7 @@ class PycudaPinned(Held):
         try:
             array = context.call(context.pycuda.pagelocked_empty, nbytes, np.uint8, mem_flags=flags)
         except DeviceOutOfMemory:
-            raise DeviceOutOfMemory(
-                f"the host has not got {nbytes / MIB:.1f} MiB of page-locked memory"
-            ) from None
+            raise no_pinned(nbytes) from None
         super().__init__(context, array)
         self.pointer = int(array.ctypes.data)
         self.nbytes = nbytes
@@ -120,25 +115,21 @@ class PycudaDevice:
         return PycudaPinned(self._context, nbytes, self._locked)
 
     def upload(self, pointer: int, source: NDArray[Any] | Pinned, stream: Stream) -> None:
-        there = native(stream)
-        array = source if isinstance(source, np.ndarray) else source.bytes
-        start, nbytes = source_of(array)
-        if not nbytes:
+        there, host = native(stream), self._locked.source(source)
+        if not host.nbytes:
             return
-        locked = self._locked.holds(start, nbytes)
-        array = as_bytes(array if locked else array.copy())
+        array = as_bytes(host.array if host.locked else host.array.copy())
         self._context.call(self._pycuda.memcpy_htod_async, pointer, array, there.native)
-        if not locked:
+        if not host.locked:
             there.keep(array)
 
     def download(self, target: NDArray[Any] | Pinned, pointer: int, stream: Stream) -> None:
-        there = native(stream)
-        array = target if isinstance(target, np.ndarray) else target.bytes
-        start, nbytes = target_of(array)
-        if not nbytes:
+        there, host = native(stream), self._locked.target(target)
+        if not host.nbytes:
             return
-        self._context.call(self._pycuda.memcpy_dtoh_async, as_bytes(array), pointer, there.native)
-        if not self._locked.holds(start, nbytes):
+        array = as_bytes(host.array)
+        self._context.call(self._pycuda.memcpy_dtoh_async, array, pointer, there.native)
+        if not host.locked:
             there.synchronize()
 
     def copy(self, target: int, source: int, nbytes: int, stream: Stream) -> None:

@@ -144,6 +144,13 @@ def test_the_context_is_taken_and_left(recorded: Recorder) -> None:
     assert outside <= asked | {one for one in outside if one.startswith("cuDevice")}
 
 
+def test_a_copied_array_is_kept_until_after_its_copy(recorded: Recorder) -> None:
+    """The event that lets go of it is recorded behind the copy, not before."""
+    order = ("cuMemcpyHtoDAsync", "cuEventRecord", "cuMemcpyDtoHAsync")
+    names = [name for name, _ in recorded.calls if name in order]
+    assert names[:3] == list(order)
+
+
 def test_what_was_made_is_given_back(recorded: Recorder) -> None:
     names = [name for name, _ in recorded.calls]
     for made, freed in (
