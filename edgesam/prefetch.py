@@ -54,8 +54,7 @@ class Prefetch(Generic[T]):
         self._askers = 0
         self._work: tuple[int, Cancel] | None = None
         self._stopped = False
-        # Entered as a lock and not as a condition, whose __enter__ is Python: a Ctrl-C in it
-        # would leave the lock taken for good.
+        # Entered as a lock, not as a condition: tests/test_architecture.py says why.
         self._lock = threading.RLock()
         self._change = threading.Condition(self._lock)
         self._thread: threading.Thread | None = None

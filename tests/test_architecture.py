@@ -53,3 +53,25 @@ def test_the_runtime_unpickles_and_evaluates_nothing(folder: str) -> None:
                 assert not {"pickle", "marshal", "shelve"} & set(names), path
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
                 assert node.func.id not in {"eval", "exec"}, path
+
+
+@pytest.mark.parametrize("folder", ["edgesam", "kernels/edgesam_kernels"])
+def test_no_condition_is_entered_by_with(folder: str) -> None:
+    """Its ``__enter__`` is Python, a lock's is not: a Ctrl-C between its lines leaves the lock
+    taken, and other threads wait for good. ``with self._lock`` enters the same lock.
+    """
+    for path in (ROOT / folder).rglob("*.py"):
+        tree = ast.parse(path.read_text("utf-8"))
+        conditions = {
+            ast.unparse(target)
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Assign) and "threading.Condition(" in ast.unparse(node.value)
+            for target in node.targets
+        }
+        entered = {
+            ast.unparse(item.context_expr)
+            for node in ast.walk(tree)
+            if isinstance(node, ast.With)
+            for item in node.items
+        }
+        assert not conditions & entered, path

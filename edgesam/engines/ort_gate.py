@@ -11,8 +11,7 @@ class Gate:
     """Whoever wants to be alone waits for those inside, and keeps others out meanwhile."""
 
     def __init__(self) -> None:
-        # Entered as a lock and not as a condition, whose __enter__ is Python: a Ctrl-C in it
-        # would leave the lock taken for good.
+        # Entered as a lock, not as a condition: tests/test_architecture.py says why.
         self._lock = threading.RLock()
         self._change = threading.Condition(self._lock)
         self._inside = 0

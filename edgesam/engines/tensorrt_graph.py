@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from math import prod
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edgesam.embedding import Tensor
+from edgesam.embedding import Tensor, on_host
 from edgesam.engines.blobs import Blob
 from edgesam.engines.on_device import OnDevice, hold_until_done
 from edgesam.engines.tensorrt_flavour import Flavour
@@ -105,24 +105,19 @@ class TensorRtGraph:
         self,
         inputs: Mapping[str, NDArray[Any] | Tensor],
         outputs: Sequence[str],
-        kept: Collection[str] = (),
-    ) -> tuple[Any, ...]:
-        """Compute once; returns when those answers are there that are wanted on the host.
+    ) -> tuple[NDArray[Any], ...]:
+        """Compute once; returns when the answers are in host memory.
 
         Args:
             inputs: by name, in host memory or on this device.
             outputs: wanted, by name.
-            kept: which of them stay on the device, as :class:`OnDevice`; the others are arrays.
 
         Raises:
             BundleError: the graph does not take such inputs.
             EngineUnavailable: the device failed.
             OutOfMemory: there is no memory for it.
         """
-        found = self.enqueue(inputs, outputs)
-        return tuple(
-            each if name in kept else each.host() for name, each in zip(outputs, found, strict=True)
-        )
+        return tuple(each.host() for each in self.enqueue(inputs, outputs))
 
     def enqueue(
         self, inputs: Mapping[str, NDArray[Any] | Tensor], outputs: Sequence[str]
@@ -217,8 +212,7 @@ class TensorRtGraph:
             value.wait(self.stream)
             pointer, shape = value.pointer, value.shape
         else:
-            array = value if isinstance(value, np.ndarray) else value.host()
-            array = np.ascontiguousarray(array, self._types[name])
+            array = np.ascontiguousarray(on_host(value), self._types[name])
             pointer, shape = self._buffer(name, array.nbytes).pointer, array.shape
             if array.nbytes:
                 self.device.upload(pointer, array, self.stream)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edgesam.embedding import Tensor
+from edgesam.embedding import Tensor, on_host
 from edgesam.engines.on_device import OnDevice
 from edgesam.engines.protocol import Answer, Prompts
 from edgesam.engines.tensorrt_graph import TensorRtGraph
@@ -137,10 +137,8 @@ class TensorRtMasks:
                 self._device.copy(memory.pointer, tensor.pointer, tensor.nbytes, self._stream)
                 tensor.used(self._stream, self._stream.record())
             else:
-                array = tensor if isinstance(tensor, np.ndarray) else tensor.host()
-                self._device.upload(
-                    memory.pointer, np.ascontiguousarray(array, np.float32), self._stream
-                )
+                array = np.ascontiguousarray(on_host(tensor), np.float32)
+                self._device.upload(memory.pointer, array, self._stream)
         self._lying = weakref.ref(side[0])
 
     def _room_for(self, name: str, tensor: Tensor) -> Memory:

@@ -62,24 +62,16 @@ class TensorRtSession:
         return embedding
 
     def image_side(self, embedding: Tensor, masks: MaskPrompts) -> ImageSide:
-        if not masks.given.any() and len(masks.given) == 1:
-            given = {"image_embeddings": embedding, **self._without_masks(masks)}
-            return self._image_side.enqueue(given, self._side_names)
+        if len(masks.given) == 1:
+            told = _told(masks) if masks.given.any() else self._without_masks(masks)
+            return self._image_side.enqueue(
+                {"image_embeddings": embedding, **told}, self._side_names
+            )
         # Plans take one mask prompt: see tensorrt_network.
         sides = [
-            self._image_side.run(
-                {
-                    "image_embeddings": embedding,
-                    "mask_input": masks.logits[row : row + 1],
-                    "has_mask_input": masks.given[row : row + 1],
-                },
-                self._side_names,
-                self._side_names if len(masks.given) == 1 else (),
-            )
-            for row in range(len(masks.given))
+            self._image_side.run({"image_embeddings": embedding, **_told(one)}, self._side_names)
+            for one in _one_by_one(masks)
         ]
-        if len(sides) == 1:
-            return sides[0]
         return tuple(np.concatenate(parts) for parts in zip(*sides, strict=True))
 
     def _without_masks(self, masks: MaskPrompts) -> dict[str, Tensor]:
@@ -87,8 +79,8 @@ class TensorRtSession:
         with self._lock:
             if self._no_masks is None:
                 self._no_masks = {
-                    "mask_input": self._image_side.put("mask_input", masks.logits),
-                    "has_mask_input": self._image_side.put("has_mask_input", masks.given),
+                    name: self._image_side.put(name, on_host(array))
+                    for name, array in _told(masks).items()
                 }
             return self._no_masks
 
@@ -132,12 +124,29 @@ class TensorRtSession:
             graph.close()
 
 
+def _told(masks: MaskPrompts) -> dict[str, Tensor]:
+    """What the picture's side is told of them."""
+    return {"mask_input": masks.logits, "has_mask_input": masks.given}
+
+
+def _one_by_one(masks: MaskPrompts) -> Iterator[MaskPrompts]:
+    for row in range(len(masks.given)):
+        yield MaskPrompts(masks.logits[row : row + 1], masks.given[row : row + 1])
+
+
 def _parts(side: ImageSide, prompts: Prompts) -> Iterator[tuple[Sequence[Tensor], Prompts]]:
     """Of N prompts what one run takes: as many as plans do, or one where each has a side."""
-    shared, count = side[0].shape[0] == 1, len(prompts.coords)
-    arrays: Sequence[Tensor] = side if shared else [on_host(array) for array in side]
-    step = PROMPTS if shared else 1
-    for start in range(0, count, step):
-        rows = slice(start, start + step)
-        part = arrays if shared else [array[rows] for array in map(on_host, arrays)]
-        yield part, Prompts(prompts.coords[rows], prompts.labels[rows])
+    count = len(prompts.coords)
+    if side[0].shape[0] == 1:
+        for start in range(0, count, PROMPTS):
+            yield side, _rows(prompts, slice(start, start + PROMPTS))
+        return
+    arrays = [on_host(array) for array in side]
+    for row in range(count):
+        one = slice(row, row + 1)
+        yield [array[one] for array in arrays], _rows(prompts, one)
+
+
+def _rows(prompts: Prompts, rows: slice) -> Prompts:
+    """Some of them; masks are in the picture's side."""
+    return Prompts(prompts.coords[rows], prompts.labels[rows])

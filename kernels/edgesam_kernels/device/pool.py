@@ -54,8 +54,7 @@ class Pool:
     ) -> None:
         if depth < 1:
             raise ValueError(f"a pool of {depth} slots: at least 1 is needed")
-        # Entered as a lock and not as a condition, whose __enter__ is Python: a Ctrl-C in it
-        # would leave the lock taken for good.
+        # Entered as a lock, not as a condition: tests/test_architecture.py says why.
         self._lock = threading.RLock()
         self._changed = threading.Condition(self._lock)
         self._free: deque[tuple[Slot, Event | None]] = deque()

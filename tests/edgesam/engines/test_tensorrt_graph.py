@@ -103,8 +103,8 @@ class TestRunning:
         self, load: Callable[..., Any], fake_device: FakeDevice
     ) -> None:
         encoder, side = load("encoder"), load("side")
-        (first,) = encoder.run({"image": IMAGE}, ["image_embeddings"], ["image_embeddings"])
-        (second,) = encoder.run({"image": IMAGE + 1}, ["image_embeddings"], ["image_embeddings"])
+        (first,) = encoder.enqueue({"image": IMAGE}, ["image_embeddings"])
+        (second,) = encoder.enqueue({"image": IMAGE + 1}, ["image_embeddings"])
         assert isinstance(first, OnDevice)
         assert (first.shape, first.dtype, first.nbytes) == ((1, 4, 2, 2), np.float32, 64)
         start = len(fake_device.calls)
