@@ -158,7 +158,7 @@ def _of_gpu(
     if pixels is None:
         raise ImageError(
             "this picture lies on a GPU and the model does not prepare pictures there: give it as "
-            "a NumPy array, or load the model with the engine tensorrt"
+            "a NumPy array, or load the model with device='cuda'"
         )
     frame = pixels.adopt(image)
     grey, mapping = grey_of(frame.shape, frame.dtype, window)

@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from edgesam.cancel import Cancel
 from edgesam.embedding import ImageSide, Tensor, on_host
 from edgesam.engines import ort_cuda
+from edgesam.engines.device_session import DeviceSession
 from edgesam.engines.ort_bytes import asks_for_bytes, start_in_bytes
-from edgesam.engines.ort_copying import identity
 from edgesam.engines.ort_errors import line_of, said_of
-from edgesam.engines.ort_resident import ResidentSession
+from edgesam.engines.ort_graph import OrtGraph
 from edgesam.engines.protocol import Graphs, MaskPrompts, Prompts, Session
 from edgesam.engines.refusal import device_for
 from edgesam.errors import PrecisionMismatch
@@ -26,10 +26,7 @@ from edgesam.machine import byte_products
 
 logger = logging.getLogger("edgesam")
 
-_PROVIDERS: dict[str, list[tuple[str, dict[str, str]]]] = {
-    "cpu": [("CPUExecutionProvider", {})],
-    "cuda": ort_cuda.PROVIDERS,
-}
+_PROVIDERS = {"cpu": "CPUExecutionProvider", "cuda": ort_cuda.PROVIDER}
 _HINTS = {"cuda": 'pip install "edgesam[gpu]"'}
 # Of outputs, which are float32 in graphs of every precision.
 _ELEMENT_TYPE = dict.fromkeys(("fp32", "fp16", "int8"), "tensor(float)")
@@ -59,7 +56,7 @@ class OnnxRuntime:
         import onnxruntime
 
         offered = onnxruntime.get_available_providers()
-        return tuple(device for device, chain in _PROVIDERS.items() if chain[0][0] in offered)
+        return tuple(device for device, provider in _PROVIDERS.items() if provider in offered)
 
     def precisions(self, device: str) -> tuple[str, ...]:
         if device == "cuda":
@@ -95,15 +92,55 @@ class OnnxRuntime:
                     if device == "cuda"
                     else "this processor is not known to multiply bytes exactly (VNNI)",
                 )
-        encoder, image_side, decoder = (
-            _load(path, precision, device, threads, path in in_bytes) for path in paths
-        )
         if device == "cuda":
-            return ResidentSession(encoder, image_side, decoder, _copier(), device=device)
+            if threads is not None:
+                logger.debug("onnxruntime runs on the GPU: %d threads are not used", threads)
+            return _on_cuda(paths, precision)
+        encoder, image_side, decoder = (
+            _load(path, precision, threads, path in in_bytes) for path in paths
+        )
         return OrtSession(encoder, image_side, decoder, device=device)
 
 
-def _load(path: Path, precision: str, device: str, threads: int | None, in_bytes: bool) -> Any:
+def _on_cuda(paths: Sequence[Path], precision: str) -> DeviceSession:
+    device = ort_cuda.open_device()
+    encoder, image_side, decoder = (
+        OrtGraph(device, path.name, partial(_load_on_cuda, path, precision, device.ordinal))
+        for path in paths
+    )
+    return DeviceSession(encoder, image_side, decoder, description="onnxruntime:cuda")
+
+
+def _load_on_cuda(path: Path, precision: str, ordinal: int, stream: int) -> Any:
+    import onnxruntime
+
+    options = _options(as_floats=precision == "int8")
+    ort_cuda.prepare(options)
+    providers = ort_cuda.providers(stream, ordinal)
+    start = partial(onnxruntime.InferenceSession, path, options, providers=providers)
+    return _checked(ort_cuda.start(start, path.name), path, precision)
+
+
+def _load(path: Path, precision: str, threads: int | None, in_bytes: bool) -> Any:
+    import onnxruntime
+
+    options = _options(as_floats=precision == "int8" and not in_bytes)
+    if threads is not None:
+        options.intra_op_num_threads = threads
+    providers = [_PROVIDERS["cpu"]]
+    start = partial(onnxruntime.InferenceSession, path, options, providers=providers)
+    try:
+        session = start_in_bytes(start, options, path.name) if in_bytes else start()
+    except PrecisionMismatch:
+        raise
+    except Exception as error:  # onnxruntime's errors share no narrower base
+        doing = f"loading {path.name}"
+        raise said_of(error, doing, f"onnxruntime cannot load {path.name}") from None
+    return _checked(session, path, precision)
+
+
+def _options(*, as_floats: bool) -> Any:
+    """``as_floats``: what stands between Q/DQ pairs is computed in float32."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -117,36 +154,16 @@ def _load(path: Path, precision: str, device: str, threads: int | None, in_bytes
     # Each session has threads of its own that spin for a while when a run has ended, and so take
     # the cores from the next session's run: a click took twice as long (docs/performance.md).
     options.add_session_config_entry("session.force_spinning_stop", "1")
-    if precision == "int8" and not in_bytes:
+    if as_floats:
         options.add_session_config_entry("session.disable_quant_qdq", "1")
-    if threads is not None:
-        options.intra_op_num_threads = threads
-    start = partial(onnxruntime.InferenceSession, path, options, providers=_PROVIDERS[device])
-    if device == "cuda":
-        ort_cuda.prepare(options)
-        session = ort_cuda.start(start, path.name)
-    else:
-        try:
-            session = start_in_bytes(start, options, path.name) if in_bytes else start()
-        except PrecisionMismatch:
-            raise
-        except Exception as error:  # onnxruntime's errors share no narrower base
-            doing = f"loading {path.name}"
-            raise said_of(error, doing, f"onnxruntime cannot load {path.name}") from None
+    return options
+
+
+def _checked(session: Any, path: Path, precision: str) -> Any:
     found = {value.type for value in session.get_outputs()}
     if found != {_ELEMENT_TYPE[precision]}:
         raise PrecisionMismatch(f"{path.name} should run in {precision} and gives {sorted(found)}")
     return session
-
-
-def _copier() -> Any:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    ort_cuda.prepare(options)
-    make = partial(onnxruntime.InferenceSession, identity(), options, providers=ort_cuda.PLAIN)
-    return ort_cuda.start(make, "the graph that copies")
 
 
 def _run(

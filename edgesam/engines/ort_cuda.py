@@ -16,26 +16,11 @@ from typing import Any
 
 from edgesam.engines.ort_errors import line_of, said_of
 from edgesam.errors import EdgeSamError, EngineUnavailable
+from edgesam_kernels.device import Device, DeviceUnavailable
+from edgesam_kernels.device.opening import open_device as _open_device
+from edgesam_kernels.device.opening import why_not as why_not_device
 
 PROVIDER = "CUDAExecutionProvider"
-PROVIDERS: list[tuple[str, dict[str, str]]] = [
-    (
-        PROVIDER,
-        {
-            # TensorFloat-32 keeps 10 bits of mantissa: it would not be the fp32 asked for.
-            "use_tf32": "0",
-            # Sessions are recorded, and refused if the CPU computes anything in between.
-            "enable_cuda_graph": "1",
-            # The other way doubles what is taken each time there is too little.
-            "arena_extend_strategy": "kSameAsRequested",
-            # Trying all takes seconds, and what is chosen by time differs from start to start.
-            "cudnn_conv_algo_search": "HEURISTIC",
-        },
-    ),
-    ("CPUExecutionProvider", {}),
-]
-PLAIN: list[tuple[str, dict[str, str]]] = [(PROVIDER, {"use_tf32": "0"}), PROVIDERS[1]]
-"""For what is never recorded."""
 
 _LIBRARIES = 'pip install "onnxruntime-gpu[cuda,cudnn]"'
 _RECORD = "session.record_ep_graph_assignment_info"
@@ -45,6 +30,35 @@ _OF_SHAPES = {
     *("Cast", "Add", "Sub", "Mul", "Div", "Min", "Max", "Floor", "Ceil", "Equal", "Where"),
     *("Range", "ConstantOfShape", "Constant", "Identity"),
 }
+
+
+def open_device() -> Device:
+    """The first GPU, in the context that ONNX Runtime uses: pycuda's may be another.
+
+    Raises:
+        EngineUnavailable: there is none, or what edgesam uses it by is missing.
+    """
+    try:
+        return _open_device("cuda-bindings", 0)
+    except DeviceUnavailable as error:
+        raise EngineUnavailable(f"onnxruntime cannot use CUDA here: {error}") from None
+
+
+def providers(stream: int, ordinal: int) -> list[tuple[str, dict[str, str]]]:
+    """For a session that computes on this ``CUstream`` of this device."""
+    options = {
+        "device_id": str(ordinal),
+        "user_compute_stream": str(stream),
+        # TensorFloat-32 keeps 10 bits of mantissa: it would not be the fp32 asked for.
+        "use_tf32": "0",
+        # It records nothing (see ort_placing), but is refused if the CPU computes anything.
+        "enable_cuda_graph": "1",
+        # The other way doubles what is taken each time there is too little.
+        "arena_extend_strategy": "kSameAsRequested",
+        # Trying all takes seconds, and what is chosen by time differs from start to start.
+        "cudnn_conv_algo_search": "HEURISTIC",
+    }
+    return [(PROVIDER, options), ("CPUExecutionProvider", {})]
 
 
 def prepare(options: Any) -> None:
@@ -75,6 +89,7 @@ def start(make: Callable[..., Any], name: str) -> Any:
             f"onnxruntime was asked for {PROVIDER} and runs {running[0]}: {why_not()}"
         )
     _check_nodes(session, name)
+    _check_inputs(session, name)
     return session
 
 
@@ -107,7 +122,7 @@ def missing() -> str | None:
     # It finds the rest of ONNX Runtime only when that loads it.
     if flaw is not None and "undefined symbol" not in flaw:
         return f"a library that it needs is missing ({flaw}). Try: {_LIBRARIES}"
-    return None
+    return why_not_device("cuda-bindings")
 
 
 def _preload() -> None:
@@ -155,3 +170,15 @@ def _check_nodes(session: Any, name: str) -> None:
                     f"onnxruntime computes {node.op_type} {node.name!r} of {name} with "
                     f"{part.ep_name}, not on CUDA. Try: a newer onnxruntime-gpu"
                 )
+
+
+def _check_inputs(session: Any, name: str) -> None:
+    """One that is read on the CPU is copied there when it is bound, before it is computed."""
+    if not hasattr(session, "get_input_memory_infos"):  # since 1.23
+        return
+    for value, place in zip(session.get_inputs(), session.get_input_memory_infos(), strict=True):
+        if place.name.lower() == "cpu":
+            raise EngineUnavailable(
+                f"onnxruntime reads {value.name} of {name} on the CPU, not on CUDA. "
+                "Try: a newer onnxruntime-gpu"
+            )

@@ -8,13 +8,13 @@ import sys
 from pathlib import Path
 
 from edgesam.engines.blobs import Blob
+from edgesam.engines.device_session import DeviceSession, Limits
 from edgesam.engines.protocol import Graphs
 from edgesam.engines.refusal import device_for
 from edgesam.engines.tensorrt_flavour import Flavour, flavour_here
 from edgesam.engines.tensorrt_graph import TensorRtGraph
 from edgesam.engines.tensorrt_making import Target, forget_plan, plan_for
-from edgesam.engines.tensorrt_network import capabilities_known
-from edgesam.engines.tensorrt_session import TensorRtSession
+from edgesam.engines.tensorrt_network import POINTS, PROMPTS, capabilities_known
 from edgesam.engines.tensorrt_types import PRECISIONS, precision_of
 from edgesam.errors import BundleError, EdgeSamError, EngineUnavailable, OutOfMemory
 from edgesam.home import home
@@ -69,7 +69,7 @@ class TensorRt:
         precision: str,
         device: str,
         threads: int | None,
-    ) -> TensorRtSession:
+    ) -> DeviceSession:
         device_for(self, precision, device, runs=PRECISIONS)
         if threads is not None:
             logger.debug("tensorrt runs on the GPU: %d threads are not used", threads)
@@ -98,7 +98,7 @@ def _open_device() -> Device:
     return open_device("auto", 0)
 
 
-def _opened(flavour: Flavour, device: Device, graphs: Graphs, precision: str) -> TensorRtSession:
+def _opened(flavour: Flavour, device: Device, graphs: Graphs, precision: str) -> DeviceSession:
     trt = flavour.load()
     major, minor = device.compute_capability
     capability = f"{major}.{minor}"
@@ -118,11 +118,12 @@ def _opened(flavour: Flavour, device: Device, graphs: Graphs, precision: str) ->
         path: Path = getattr(graphs, role)
         wanted = precision_of(role, precision)
         loaded[role] = _loaded(device, path, wanted, target, repeats=role == "mask_decoder")
-    return TensorRtSession(
+    return DeviceSession(
         loaded["image_encoder"],
         loaded["image_side"],
         loaded["mask_decoder"],
         description=f"tensorrt:{_DEVICE}",
+        limits=Limits(PROMPTS, POINTS),
     )
 
 

@@ -26,11 +26,21 @@ from edgesam import (
     machine,
 )
 from edgesam.bundle import Bundle, find_bundle
-from edgesam.engines import ENGINES, Graphs, MaskPrompts, Prompts, Session, choose, ort_bytes
+from edgesam.engines import (
+    ENGINES,
+    Graphs,
+    MaskPrompts,
+    Prompts,
+    Session,
+    choose,
+    ort_bytes,
+    ort_cuda,
+)
 from edgesam.engines.fake import FakeEngine
 from edgesam.engines.ort import OnnxRuntime
 from edgesam.home import home
 from edgesam.manifest import ROLES
+from edgesam_kernels.device.fake import FakeDevice
 
 Make = Callable[..., Bundle]
 Noise = Callable[..., NDArray[np.uint8]]
@@ -161,6 +171,7 @@ class TestOnnxRuntime:
         both = ["CUDAExecutionProvider", "CPUExecutionProvider"]
         monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: both)
         monkeypatch.setattr(onnxruntime, "InferenceSession", Fallen)
+        monkeypatch.setattr(ort_cuda, "_open_device", lambda *_: FakeDevice())
         with pytest.raises(EngineUnavailable, match="CUDAExecutionProvider and runs CPUExec"):
             open_ort(lite_graphs, device="cuda")
 

@@ -15,9 +15,12 @@ import pytest
 
 from edgesam import ModelNotFound
 from edgesam.bundle import find_bundle
+from edgesam.engines import ort_cuda
 from edgesam.engines.tensorrt_flavour import RTX, Flavour
 from edgesam.home import home
 from edgesam_kernels.device.fake import FakeDevice
+
+from .ort_double import BOTH, OrtDouble
 
 PULLED = home()  # read before any test gets a home of its own
 
@@ -150,3 +153,21 @@ def fake_plan() -> Callable[..., bytes]:
         return json.dumps({"name": name, "tensors": tensors, "information": information}).encode()
 
     return make
+
+
+@pytest.fixture
+def card_of_ort(fake_device: FakeDevice) -> Any:
+    """The device that :func:`fake_ort` computes on; a test may have another."""
+    return fake_device
+
+
+@pytest.fixture
+def fake_ort(card_of_ort: Any, monkeypatch: pytest.MonkeyPatch) -> OrtDouble:
+    """In the place of ONNX Runtime's CUDA part."""
+    import onnxruntime
+
+    double = OrtDouble(onnxruntime, card_of_ort)
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: BOTH)
+    monkeypatch.setattr(onnxruntime, "InferenceSession", double.Session)
+    monkeypatch.setattr(ort_cuda, "_open_device", lambda library, ordinal: card_of_ort)
+    return double

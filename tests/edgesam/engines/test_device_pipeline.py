@@ -22,11 +22,11 @@ from edgesam.bundle import Bundle
 from edgesam.cancel import Cancel, Cancelled
 from edgesam.embedding import on_host
 from edgesam.engines import DevicePixels, Graphs
+from edgesam.engines.device_session import DeviceSession
 from edgesam.engines.fake import FakeEngine
 from edgesam.engines.on_device import OnDevice
 from edgesam.engines.tensorrt_flavour import CLASSIC
 from edgesam.engines.tensorrt_graph import TensorRtGraph
-from edgesam.engines.tensorrt_session import TensorRtSession
 from edgesam.prepared import prepare
 from edgesam_kernels.device.fake import FakeDevice
 from edgesam_kernels.device.fake_clock import Costs
@@ -101,7 +101,7 @@ def sam(
                 TensorRtGraph(CLASSIC, fake_device, plan(name), name=name, precision="fp16")
                 for name in TENSORS
             )
-            return TensorRtSession(*graphs, description="fake:cpu")
+            return DeviceSession(*graphs, description="fake:cpu")
 
     with edgesam.load(make_bundle(model="lite-medsam").path, engine=Engine()) as found:
         yield found
@@ -406,7 +406,7 @@ class TestFramesThere:
     ) -> None:
         lite = edgesam.load(make_bundle("cpu", model="lite-medsam").path, engine=FakeEngine())
         assert lite.pixels is None
-        with pytest.raises(ImageError, match="give it as a NumPy array, or load the model with"):
+        with pytest.raises(ImageError, match="or load the model with device='cuda'"):
             lite.embed(There(PICTURES[0], fake_device))
 
 

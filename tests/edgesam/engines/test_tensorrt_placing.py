@@ -28,7 +28,7 @@ def test_shapes_of_the_plan(
 
 def test_each_has_a_context_of_its_own(graph: TensorRtGraph, fake_trt: Any) -> None:
     before = sum(call[0] == "create_execution_context" for call in fake_trt.calls)
-    first, second = graph.placing(anew=True), graph.placing(anew=True)
+    first, second = graph.placing_anew(), graph.placing_anew()
     graph.placing()
     after = sum(call[0] == "create_execution_context" for call in fake_trt.calls)
     assert after - before == 2
@@ -40,13 +40,13 @@ def test_what_tensorrt_refuses(
 ) -> None:
     placing, memory = graph.placing(), fake_device.memory(1024)
     with pytest.raises(BundleError, match=r"does not take has_mask_input of 3 in side: outside of"):
-        placing.place({"has_mask_input": (memory.pointer, (3,))})
+        placing.shaped({"has_mask_input": (3,)})
     fake_trt.fails["set_tensor_address"] = "not aligned"
     with pytest.raises(BundleError, match="does not take an address for keys in side: not aligned"):
-        placing.place({"keys": (memory.pointer, None)})
+        placing.place({"keys": memory.pointer})
     fake_trt.fails["execute_async_v3"] = "no kernel"
     with pytest.raises(BundleError, match="cannot run side: no kernel"):
         placing.launch()
     fake_trt.fails["create_execution_context"] = "no memory"
     with pytest.raises(BundleError, match="cannot start the plan of side: no memory"):
-        graph.placing(anew=True)
+        graph.placing_anew()

@@ -14,61 +14,14 @@ from numpy.typing import NDArray
 from edgesam import BundleError, EngineUnavailable, OutOfMemory, PrecisionMismatch
 from edgesam.embedding import on_host
 from edgesam.engines import Graphs, MaskPrompts, Prompts, ort_cuda
+from edgesam.engines.device_session import DeviceSession
 from edgesam.engines.ort import OnnxRuntime
-from edgesam.engines.ort_resident import ResidentSession
+from edgesam_kernels.device import DeviceUnavailable
+from edgesam_kernels.device.fake import FakeDevice
+
+from .ort_double import BOTH, OrtDouble, node
 
 Noise = Callable[..., NDArray[np.uint8]]
-BOTH = ["CUDAExecutionProvider", "CPUExecutionProvider"]
-
-
-class Fake:
-    """Opens sessions on the CPU that say that they run on CUDA, and remembers how."""
-
-    def __init__(self, onnxruntime: Any) -> None:
-        self.opened: list[dict[str, Any]] = []
-        self.recorded: list[str | None] = []
-        self.providers = BOTH
-        self.nodes: list[Any] = []
-        self.error: Exception | None = None
-        fake, real = self, onnxruntime.InferenceSession
-
-        class Session(real):  # type: ignore[misc]
-            def __init__(self, source: Any, options: Any, providers: Any, **more: Any) -> None:
-                fake.opened.append({"providers": providers, **more})
-                fake.recorded.append(options.get_session_config_entry(ort_cuda._RECORD))
-                if fake.error is not None:
-                    raise fake.error
-                super().__init__(source, options, providers=["CPUExecutionProvider"])
-
-            def get_providers(self) -> list[str]:
-                return fake.providers
-
-            def get_provider_graph_assignment_info(self) -> list[Any]:
-                on_gpu = SimpleNamespace(ep_name=BOTH[0], get_nodes=lambda: [node("Conv")])
-                on_cpu = SimpleNamespace(ep_name=BOTH[1], get_nodes=lambda: fake.nodes)
-                return [on_gpu, on_cpu]
-
-        self.Session = Session
-
-
-def node(kind: str) -> Any:
-    return SimpleNamespace(name=f"/it/{kind}", op_type=kind, domain="")
-
-
-@pytest.fixture
-def fake(monkeypatch: pytest.MonkeyPatch) -> Fake:
-    import onnxruntime
-
-    fake = Fake(onnxruntime)
-    value = onnxruntime.OrtValue.ortvalue_from_shape_and_type
-    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: BOTH)
-    monkeypatch.setattr(onnxruntime, "InferenceSession", fake.Session)
-    monkeypatch.setattr(
-        onnxruntime.OrtValue,
-        "ortvalue_from_shape_and_type",
-        lambda shape, dtype, device, number: value(shape, dtype, {"cuda": "cpu"}[device], number),
-    )
-    return fake
 
 
 def opened(graphs: Graphs, precision: str = "fp32") -> Any:
@@ -76,9 +29,11 @@ def opened(graphs: Graphs, precision: str = "fp32") -> Any:
 
 
 class TestOpening:
-    def test_it_computes_on_the_device(self, fake: Fake, lite_graphs: Graphs, noise: Noise) -> None:
+    def test_it_computes_on_the_device(
+        self, fake_ort: OrtDouble, lite_graphs: Graphs, noise: Noise
+    ) -> None:
         session = opened(lite_graphs)
-        assert isinstance(session, ResidentSession)
+        assert isinstance(session, DeviceSession)
         assert session.description == "onnxruntime:cuda"
         embedding = session.encode(noise(1, 3, 256, 256).astype(np.float32) / 255)
         assert not isinstance(embedding, np.ndarray)
@@ -93,53 +48,84 @@ class TestOpening:
         assert session.decode(side, prompts, (0,))[0].shape == (1, 1, 256, 256)
         session.close()
 
-    def test_how_sessions_are_made(self, fake: Fake, lite_graphs: Graphs) -> None:
-        opened(lite_graphs).close()
-        assert fake.recorded == ["1"] * 4
-        for one in fake.opened:
+    def test_how_sessions_are_made(
+        self, fake_ort: OrtDouble, fake_device: FakeDevice, lite_graphs: Graphs
+    ) -> None:
+        session = opened(lite_graphs)
+        graphs = session._encoder, session._image_side, session._decoder
+        assert len(fake_ort.opened) == len(graphs)
+        for one, graph in zip(fake_ort.opened, graphs, strict=True):
             assert one["enable_fallback"] == 0, "else onnxruntime goes to the CPU by itself"
+            assert one["options"].get_session_config_entry(ort_cuda._RECORD) == "1"
             assert [name for name, _ in one["providers"]] == BOTH
-            assert one["providers"][0][1]["use_tf32"] == "0"
-        graphs = [one["providers"][0][1].get("enable_cuda_graph") for one in fake.opened]
-        assert graphs == ["1", "1", "1", None], "the graph that copies is not recorded"
+            asked = one["providers"][0][1]
+            assert asked["use_tf32"] == "0"
+            assert asked["enable_cuda_graph"] == "1", "else the CPU may compute a part"
+            assert asked["user_compute_stream"] == str(graph.stream.handle)
+            assert asked["device_id"] == "0"
+        session.close()
 
-    def test_an_int8_variant_without_bytes(self, fake: Fake, lite_graphs: Graphs) -> None:
+    def test_without_a_device_of_ours(
+        self, fake_ort: OrtDouble, lite_graphs: Graphs, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def none(*_: Any) -> Any:
+            raise DeviceUnavailable("needs cuda-bindings")
+
+        monkeypatch.setattr(ort_cuda, "_open_device", none)
+        with pytest.raises(EngineUnavailable, match="cannot use CUDA here: needs cuda-bindings"):
+            opened(lite_graphs)
+        assert fake_ort.opened == []
+
+    def test_an_int8_variant_without_bytes(self, fake_ort: OrtDouble, lite_graphs: Graphs) -> None:
         with pytest.raises(PrecisionMismatch, match="has anything in 8 bits"):
             opened(lite_graphs, "int8")
-        assert fake.opened == []
+        assert fake_ort.opened == []
 
 
 class TestReadBack:
-    def test_nodes_of_shapes_may_stay_on_the_cpu(self, fake: Fake, lite_graphs: Graphs) -> None:
-        fake.nodes = [node("Shape"), node("Concat")]
+    def test_nodes_of_shapes_may_stay_on_the_cpu(
+        self, fake_ort: OrtDouble, lite_graphs: Graphs
+    ) -> None:
+        fake_ort.nodes = [node("Shape"), node("Concat")]
         opened(lite_graphs).close()
 
-    def test_a_node_that_the_cpu_would_compute(self, fake: Fake, lite_graphs: Graphs) -> None:
-        fake.nodes = [node("Shape"), node("ConvTranspose")]
+    def test_a_node_that_the_cpu_would_compute(
+        self, fake_ort: OrtDouble, lite_graphs: Graphs
+    ) -> None:
+        fake_ort.nodes = [node("Shape"), node("ConvTranspose")]
         with pytest.raises(
             EngineUnavailable,
             match=r"ConvTranspose '/it/ConvTranspose' of image_encoder.*with CPUExecutionProvider",
         ):
             opened(lite_graphs)
 
+    def test_an_input_that_the_cpu_would_read(
+        self, fake_ort: OrtDouble, lite_graphs: Graphs
+    ) -> None:
+        fake_ort.places["mask_tokens"] = "Cpu"
+        with pytest.raises(EngineUnavailable, match=r"reads mask_tokens of mask_decoder.*the CPU"):
+            opened(lite_graphs)
+
     def test_a_version_that_does_not_tell(
-        self, fake: Fake, lite_graphs: Graphs, monkeypatch: pytest.MonkeyPatch
+        self, fake_ort: OrtDouble, lite_graphs: Graphs, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         session = SimpleNamespace(get_providers=lambda: BOTH)
         assert ort_cuda.start(lambda **_: session, "graph") is session
 
-    def test_a_part_on_the_cpu_is_refused_by_itself(self, fake: Fake, lite_graphs: Graphs) -> None:
-        fake.error = RuntimeError(
+    def test_a_part_on_the_cpu_is_refused_by_itself(
+        self, fake_ort: OrtDouble, lite_graphs: Graphs
+    ) -> None:
+        fake_ort.error = RuntimeError(
             "This session cannot use the CUDA Graph feature as requested by the user"
         )
         with pytest.raises(EngineUnavailable, match=r"a part of image_encoder.* on the CPU: This"):
             opened(lite_graphs)
 
-    def test_other_errors(self, fake: Fake, lite_graphs: Graphs) -> None:
-        fake.error = RuntimeError("CUDA failure 2: out of memory ; GPU=0")
+    def test_other_errors(self, fake_ort: OrtDouble, lite_graphs: Graphs) -> None:
+        fake_ort.error = RuntimeError("CUDA failure 2: out of memory ; GPU=0")
         with pytest.raises(OutOfMemory, match="while loading image_encoder"):
             opened(lite_graphs)
-        fake.error = RuntimeError("Load model failed:Protobuf parsing failed.\nmore")
+        fake_ort.error = RuntimeError("Load model failed:Protobuf parsing failed.\nmore")
         with pytest.raises(BundleError, match=r"cannot load image_encoder.*failed\.$") as raised:
             opened(lite_graphs)
         assert "\n" not in str(raised.value)
@@ -160,11 +146,14 @@ class TestMissing:
 
         monkeypatch.setattr(ctypes, "CDLL", load)
         monkeypatch.setattr(ort_cuda.Path, "is_file", lambda self: True)
+        monkeypatch.setattr(ort_cuda, "why_not_device", lambda _: flaws.get("device"))
         return flaws
 
-    def test_no_driver(self, fake: Fake, lite_graphs: Graphs, libraries: dict[str, str]) -> None:
+    def test_no_driver(
+        self, fake_ort: OrtDouble, lite_graphs: Graphs, libraries: dict[str, str]
+    ) -> None:
         libraries.update({"libcuda": "not there", "nvcuda": "not there"})
-        fake.providers = BOTH[1:]
+        fake_ort.providers = BOTH[1:]
         with pytest.raises(
             EngineUnavailable,
             match=r"asked for CUDA.* and runs CPU.*: no NVIDIA driver was found on this machine",
@@ -181,6 +170,11 @@ class TestMissing:
         libraries["providers_cuda"] = "undefined symbol: Provider_GetHost"
         assert "cuDNN" in ort_cuda.why_not()
 
+    def test_no_device_of_ours(self, libraries: dict[str, str]) -> None:
+        assert ort_cuda.missing() is None
+        libraries["device"] = "needs the package cuda-bindings"
+        assert ort_cuda.missing() == "needs the package cuda-bindings"
+
     def test_an_onnxruntime_without_cuda(
         self, libraries: dict[str, str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
@@ -188,10 +182,10 @@ class TestMissing:
         assert 'Try: pip install "edgesam[gpu]"' in ort_cuda.why_not()
 
     def test_it_does_not_start(
-        self, fake: Fake, lite_graphs: Graphs, libraries: dict[str, str]
+        self, fake_ort: OrtDouble, lite_graphs: Graphs, libraries: dict[str, str]
     ) -> None:
         libraries.update({"libcuda": "not there", "nvcuda": "not there"})
-        fake.error = RuntimeError("CUDA failure 35: CUDA driver version is insufficient")
+        fake_ort.error = RuntimeError("CUDA failure 35: CUDA driver version is insufficient")
         with pytest.raises(EngineUnavailable, match=r"cannot start CUDA \(CUDA failure 35.*driver"):
             opened(lite_graphs)
 
@@ -201,10 +195,9 @@ def test_the_names_that_are_used_exist() -> None:
     import onnxruntime
 
     for owner, names in {
-        "": "InferenceSession OrtValue RunOptions SessionOptions preload_dlls",
+        "": "InferenceSession RunOptions SessionOptions preload_dlls",
         "InferenceSession": "io_binding run_with_iobinding get_inputs get_outputs get_providers",
-        "IOBinding": "bind_ortvalue_input bind_ortvalue_output",
-        "OrtValue": "ortvalue_from_shape_and_type update_inplace numpy shape",
+        "IOBinding": "bind_input bind_output",
         "RunOptions": "add_run_config_entry get_run_config_entry",
         "SessionOptions": "add_session_config_entry",
     }.items():
@@ -228,3 +221,16 @@ def test_nodes_are_told_for_real(lite_graphs: Graphs) -> None:
     )
     with pytest.raises(EngineUnavailable, match=r"of side\.onnx with CPUExecutionProvider"):
         ort_cuda._check_nodes(session, "side.onnx")
+
+
+def test_places_of_inputs_are_told_for_real(lite_graphs: Graphs) -> None:
+    """Of sessions on the CPU: that of the first input is objected to."""
+    import onnxruntime
+
+    if not hasattr(onnxruntime.InferenceSession, "get_input_memory_infos"):
+        pytest.skip("this onnxruntime does not tell (it does since 1.23)")
+    session = onnxruntime.InferenceSession(
+        lite_graphs.image_side, providers=["CPUExecutionProvider"]
+    )
+    with pytest.raises(EngineUnavailable, match=r"reads image_embeddings of side\.onnx on the CPU"):
+        ort_cuda._check_inputs(session, "side.onnx")

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from edgesam import PromptError
 from edgesam.cancel import Cancel, Cancelled
 from edgesam.embedding import on_host
+from edgesam.engines.device_session import DeviceSession, Limits
 from edgesam.engines.on_device import OnDevice
 from edgesam.engines.protocol import MaskPrompts, Prompts
 from edgesam.engines.tensorrt_flavour import CLASSIC
 from edgesam.engines.tensorrt_graph import TensorRtGraph
-from edgesam.engines.tensorrt_session import TensorRtSession
 from edgesam_kernels.device.fake import FakeDevice
 
 IMAGE = np.arange(192, dtype=np.float32).reshape(1, 3, 8, 8)
@@ -27,12 +27,14 @@ IMAGE = np.arange(192, dtype=np.float32).reshape(1, 3, 8, 8)
 @pytest.fixture
 def session(
     fake_trt: Any, fake_device: FakeDevice, fake_plan: Callable[..., bytes]
-) -> Iterator[TensorRtSession]:
+) -> Iterator[DeviceSession]:
     encoder, side, decoder = (
         TensorRtGraph(CLASSIC, fake_device, fake_plan(name), name=name, precision="fp16")
         for name in ("encoder", "side", "decoder")
     )
-    with closing(TensorRtSession(encoder, side, decoder, description="tensorrt:cuda")) as session:
+    with closing(
+        DeviceSession(encoder, side, decoder, description="tensorrt:cuda", limits=Limits(4, 64))
+    ) as session:
         yield session
 
 
@@ -52,7 +54,7 @@ def wanted(
     return base[:, None] + 10.0 * np.array(tokens), base[:, None] + np.arange(4)
 
 
-def test_a_click(session: TensorRtSession, fake_device: FakeDevice) -> None:
+def test_a_click(session: DeviceSession, fake_device: FakeDevice) -> None:
     embedding = session.encode(IMAGE)
     side = session.image_side(embedding, MaskPrompts.none(8))
     assert all(isinstance(tensor, OnDevice) for tensor in (embedding, *side))
@@ -68,7 +70,7 @@ def test_a_click(session: TensorRtSession, fake_device: FakeDevice) -> None:
 
 
 def test_nothing_waits_between_a_picture_and_its_side(
-    session: TensorRtSession, fake_device: FakeDevice
+    session: DeviceSession, fake_device: FakeDevice
 ) -> None:
     """The picture lies on the device, and so does what stands for no mask."""
     image = session._encoder.put("image", IMAGE)
@@ -85,7 +87,7 @@ def test_nothing_waits_between_a_picture_and_its_side(
 
 @pytest.mark.parametrize("count", [2, 4, 5, 9])
 @pytest.mark.parametrize("points", [0, 1, 64])
-def test_many_prompts(session: TensorRtSession, fake_trt: Any, count: int, points: int) -> None:
+def test_many_prompts(session: DeviceSession, fake_trt: Any, count: int, points: int) -> None:
     embedding = session.encode(IMAGE)
     side = session.image_side(embedding, MaskPrompts.none(8))
     prompts = prompts_of(count, points)
@@ -100,7 +102,7 @@ def test_many_prompts(session: TensorRtSession, fake_trt: Any, count: int, point
 
 
 @pytest.mark.parametrize("rows", [1, 3])
-def test_masks(session: TensorRtSession, rows: int) -> None:
+def test_masks(session: DeviceSession, rows: int) -> None:
     """One for all prompts, or one for each."""
     masks = MaskPrompts(
         np.arange(rows, dtype=np.float32)[:, None, None, None]
@@ -117,7 +119,7 @@ def test_masks(session: TensorRtSession, rows: int) -> None:
     np.testing.assert_allclose(logits[:, :, 0, 0], expected[0], rtol=1e-6)
 
 
-def test_arrays_from_elsewhere(session: TensorRtSession) -> None:
+def test_arrays_from_elsewhere(session: DeviceSession) -> None:
     """What a program kept, or another engine made."""
     embedding = on_host(session.encode(IMAGE))
     side = session.image_side(embedding, MaskPrompts.none(8))
@@ -127,7 +129,7 @@ def test_arrays_from_elsewhere(session: TensorRtSession) -> None:
     np.testing.assert_array_equal(first[0], second[0])
 
 
-def test_more_points_than_plans_take(session: TensorRtSession) -> None:
+def test_more_points_than_plans_take(session: DeviceSession) -> None:
     side = session.image_side(session.encode(IMAGE), MaskPrompts.none(8))
     with pytest.raises(PromptError) as error:
         session.decode(side, prompts_of(1, 65), (0,))
@@ -137,7 +139,7 @@ def test_more_points_than_plans_take(session: TensorRtSession) -> None:
     )
 
 
-def test_cancelling(session: TensorRtSession, fake_trt: Any) -> None:
+def test_cancelling(session: DeviceSession, fake_trt: Any) -> None:
     told = Cancel()
     told.tell()
     with pytest.raises(Cancelled):
@@ -152,7 +154,7 @@ def test_cancelling(session: TensorRtSession, fake_trt: Any) -> None:
     assert on_host(session.encode(IMAGE, Cancel())).shape == (1, 4, 2, 2)
 
 
-def test_many_threads(session: TensorRtSession) -> None:
+def test_many_threads(session: DeviceSession) -> None:
     side = session.image_side(session.encode(IMAGE), MaskPrompts.none(8))
     asked = [prompts_of(1 + n % 4, n % 5) for n in range(16)]
     alone = [session.decode(side, prompts, (0,)) for prompts in asked]
@@ -172,7 +174,7 @@ def test_many_threads(session: TensorRtSession) -> None:
 
 
 def test_closing_frees_all_but_what_was_handed_out(
-    session: TensorRtSession, fake_device: FakeDevice
+    session: DeviceSession, fake_device: FakeDevice
 ) -> None:
     embedding = session.encode(IMAGE)
     session.image_side(on_host(embedding), MaskPrompts.none(8))

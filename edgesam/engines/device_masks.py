@@ -17,11 +17,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from edgesam.embedding import Tensor, on_host
+from edgesam.engines.decoder_shape import ALIGNMENT, Shape
+from edgesam.engines.device_graph import DeviceGraph
 from edgesam.engines.on_device import OnDevice
+from edgesam.engines.placing import Placing, Size
 from edgesam.engines.protocol import Answer, Prompts
-from edgesam.engines.tensorrt_graph import TensorRtGraph
-from edgesam.engines.tensorrt_placing import Placing
-from edgesam.engines.tensorrt_shape import ALIGNMENT, Shape
 from edgesam.errors import EdgeSamError, EngineUnavailable, OutOfMemory
 from edgesam_kernels.device import DeviceError, DeviceOutOfMemory, Graph, Memory
 from edgesam_kernels.device.finish import Finish
@@ -35,10 +35,10 @@ _GRAPHS = 4  # each has an execution context of its own
 _FRAMES = 16  # sizes of pictures whose tables are kept: 16 bytes for each row and column
 
 
-class TensorRtMasks:
+class DeviceMasks:
     """Many threads may call it, one is served at a time."""
 
-    def __init__(self, decoder: TensorRtGraph, side_names: Sequence[str]) -> None:
+    def __init__(self, decoder: DeviceGraph, side_names: Sequence[str]) -> None:
         """
         Args:
             decoder: the mask decoder; from now on for this alone.
@@ -88,7 +88,7 @@ class TensorRtMasks:
             self._put_prompts(shape, prompts, tokens)
             recorded = self._seen.get(shape)
             if recorded is None:
-                self._plain.place(self._places(shape))
+                self._place(shape, self._plain)
                 self._work(shape, self._plain)
             else:
                 recorded.graph.launch(self._stream)
@@ -158,19 +158,28 @@ class TensorRtMasks:
         layout.piece(block, 1, np.float32)[:] = prompts.coords.reshape(-1)
         layout.piece(block, 2, np.int32)[:] = prompts.labels.reshape(-1)
 
-    def _places(self, shape: Shape) -> dict[str, tuple[int, tuple[int, ...] | None]]:
-        """Where the decoder finds its inputs, with their shapes, and leaves its outputs."""
+    def _place(self, shape: Shape, placing: Placing) -> None:
+        """Say where the decoder finds its inputs, with their sizes, and leaves its outputs."""
         tokens, coords, labels = (self._up.pointer + start for start in shape.up.starts)
         iou, logits, _ = (self._down.pointer + start for start in shape.down.starts)
         prompts = shape.prompts, shape.points
-        return {
-            **{name: (memory.pointer, size) for name, (memory, size) in self._side.items()},
-            "mask_tokens": (tokens, (shape.tokens,)),
-            "point_coords": (coords, (*prompts, 2)),
-            "point_labels": (labels, prompts),
-            "iou_predictions": (iou, None),
-            "low_res_masks": (logits, None),
+        sizes: dict[str, Size] = {name: size for name, (_, size) in self._side.items()}
+        sizes |= {
+            "mask_tokens": (shape.tokens,),
+            "point_coords": (*prompts, 2),
+            "point_labels": prompts,
         }
+        placing.shaped(sizes)
+        placing.place(
+            {
+                **{name: memory.pointer for name, (memory, _) in self._side.items()},
+                "mask_tokens": tokens,
+                "point_coords": coords,
+                "point_labels": labels,
+                "iou_predictions": iou,
+                "low_res_masks": logits,
+            }
+        )
 
     def _work(self, shape: Shape, placing: Placing) -> None:
         """Everything of a click between its prompts in pinned memory and its answer there."""
@@ -209,12 +218,12 @@ class TensorRtMasks:
             self._drop_graphs([next(iter(self._seen))])
 
     def _record(self, shape: Shape) -> _Recorded:
-        """A graph from an execution context of its own: changing one undoes what was recorded from
-        it. It runs once before, as TensorRT needs for shapes that are new to a context.
+        """A graph from a way through the decoder of its own: changing one undoes what was recorded
+        from it. It runs once before, as libraries need for shapes that are new to them.
         """
-        placing = self._decoder.placing(anew=True)
+        placing = self._decoder.placing_anew()
         try:
-            placing.place(self._places(shape))
+            self._place(shape, placing)
             try:
                 self._work(shape, placing)
             finally:

@@ -11,10 +11,10 @@ import pytest
 from numpy.typing import NDArray
 
 from edgesam import EngineUnavailable, OutOfMemory
+from edgesam.engines.device_session import DeviceSession, Limits
 from edgesam.engines.protocol import Answer, Finishing, MaskPrompts, Prompts
 from edgesam.engines.tensorrt_flavour import CLASSIC, RTX, Flavour
 from edgesam.engines.tensorrt_graph import TensorRtGraph
-from edgesam.engines.tensorrt_session import TensorRtSession
 from edgesam_kernels.device import DeviceError
 from edgesam_kernels.device.fake import FakeDevice
 from edgesam_kernels.finish import MaskFrame
@@ -39,10 +39,10 @@ def finish(device: FakeDevice, grid: Any, block: Any, arguments: Any) -> None:
 @pytest.fixture
 def make(
     fake_trt: Any, fake_device: FakeDevice, fake_plan: Callable[..., bytes]
-) -> Callable[..., TensorRtSession]:
+) -> Callable[..., DeviceSession]:
     fake_device.register("finish", finish, writes=[9, 10])
 
-    def made(flavour: Flavour = CLASSIC) -> TensorRtSession:
+    def made(flavour: Flavour = CLASSIC) -> DeviceSession:
         graphs = [
             TensorRtGraph(
                 flavour,
@@ -54,17 +54,17 @@ def make(
             )
             for name in ("encoder", "side", "decoder")
         ]
-        return TensorRtSession(*graphs, description="tensorrt:cuda")
+        return DeviceSession(*graphs, description="tensorrt:cuda", limits=Limits(4, 64))
 
     return made
 
 
 @pytest.fixture
-def session(make: Callable[..., TensorRtSession]) -> TensorRtSession:
+def session(make: Callable[..., DeviceSession]) -> DeviceSession:
     return make()
 
 
-def side_of(session: TensorRtSession, scale: float = 1.0) -> Any:
+def side_of(session: DeviceSession, scale: float = 1.0) -> Any:
     return session.image_side(session.encode(IMAGE * np.float32(scale)), MaskPrompts.none(8))
 
 
@@ -91,9 +91,7 @@ def since(device: FakeDevice, start: int) -> list[str]:
     return device.names()[start:]
 
 
-def test_one_copy_up_one_down_and_one_wait(
-    session: TensorRtSession, fake_device: FakeDevice
-) -> None:
+def test_one_copy_up_one_down_and_one_wait(session: DeviceSession, fake_device: FakeDevice) -> None:
     side = side_of(session)
     click(session, side)
     for shift in (1.0, 2.0, 3.0):
@@ -112,7 +110,7 @@ def test_one_copy_up_one_down_and_one_wait(
 
 
 def test_a_shape_that_comes_twice_is_recorded_once(
-    session: TensorRtSession, fake_device: FakeDevice, fake_trt: Any
+    session: DeviceSession, fake_device: FakeDevice, fake_trt: Any
 ) -> None:
     side = side_of(session)
     for shift in range(5):
@@ -124,7 +122,7 @@ def test_a_shape_that_comes_twice_is_recorded_once(
 
 
 def test_nothing_is_allocated_after_the_first_clicks(
-    session: TensorRtSession, fake_device: FakeDevice
+    session: DeviceSession, fake_device: FakeDevice
 ) -> None:
     side = side_of(session)
     for _ in range(2):
@@ -137,7 +135,7 @@ def test_nothing_is_allocated_after_the_first_clicks(
 
 
 def test_another_picture_is_one_copy_of_its_side(
-    session: TensorRtSession, fake_device: FakeDevice
+    session: DeviceSession, fake_device: FakeDevice
 ) -> None:
     """The graph's addresses stay; clicks on one picture after another are right, too."""
     one, other = side_of(session), side_of(session, 3)
@@ -153,7 +151,7 @@ def test_another_picture_is_one_copy_of_its_side(
     assert_answers(click(session, one), one)
 
 
-def test_a_side_that_is_gone_is_not_taken_for_another(session: TensorRtSession) -> None:
+def test_a_side_that_is_gone_is_not_taken_for_another(session: DeviceSession) -> None:
     """Memory of a side that was let go of goes round: the next one lies at its address."""
     for scale in range(1, 6):
         side = side_of(session, scale)
@@ -163,7 +161,7 @@ def test_a_side_that_is_gone_is_not_taken_for_another(session: TensorRtSession) 
 
 
 def test_a_click_waits_for_its_picture_on_the_device(
-    session: TensorRtSession, fake_device: FakeDevice
+    session: DeviceSession, fake_device: FakeDevice
 ) -> None:
     """The side is still in the making: the fake tells what is read before it is there."""
     side = side_of(session)
@@ -175,7 +173,7 @@ def test_a_click_waits_for_its_picture_on_the_device(
 
 
 def test_sizes_have_graphs_of_their_own_and_few_are_kept(
-    session: TensorRtSession, fake_device: FakeDevice
+    session: DeviceSession, fake_device: FakeDevice
 ) -> None:
     side = side_of(session)
     frames = [MaskFrame(8, (8, 8), (10 + n, 10)) for n in range(7)]
@@ -194,7 +192,7 @@ def test_sizes_have_graphs_of_their_own_and_few_are_kept(
 
 
 def test_a_larger_answer_moves_and_old_graphs_are_not_used(
-    session: TensorRtSession, fake_device: FakeDevice
+    session: DeviceSession, fake_device: FakeDevice
 ) -> None:
     side = side_of(session)
     for _ in range(3):
@@ -205,7 +203,7 @@ def test_a_larger_answer_moves_and_old_graphs_are_not_used(
     assert "graph" not in since(fake_device, start)
 
 
-def test_tables_of_many_sizes_go(session: TensorRtSession, fake_device: FakeDevice) -> None:
+def test_tables_of_many_sizes_go(session: DeviceSession, fake_device: FakeDevice) -> None:
     side = side_of(session)
     sizes = [(10 + n, 9) for n in range(40)]
     for size in sizes:
@@ -217,7 +215,7 @@ def test_tables_of_many_sizes_go(session: TensorRtSession, fake_device: FakeDevi
 
 
 def test_without_graphs(
-    make: Callable[..., TensorRtSession], fake_device: FakeDevice, caplog: Any
+    make: Callable[..., DeviceSession], fake_device: FakeDevice, caplog: Any
 ) -> None:
     """As with pycuda: plain calls, and nothing is said each time."""
     fake_device.can_capture = False
@@ -230,7 +228,7 @@ def test_without_graphs(
 
 
 def test_tensorrt_rtx_records_itself(
-    make: Callable[..., TensorRtSession], fake_device: FakeDevice, fake_trt: Any
+    make: Callable[..., DeviceSession], fake_device: FakeDevice, fake_trt: Any
 ) -> None:
     """Its kernels for a size come after the first run: only it knows when to record."""
     session = make(RTX)
@@ -250,7 +248,7 @@ def test_tensorrt_rtx_records_itself(
 @pytest.mark.parametrize("call", ["upload", "launch", "fill", "download", "copy", "synchronize"])
 @pytest.mark.parametrize("after", [0, 3], ids=["first", "recorded"])
 def test_a_device_that_fails_leaves_a_session_that_works(
-    session: TensorRtSession, fake_device: FakeDevice, call: str, after: int
+    session: DeviceSession, fake_device: FakeDevice, call: str, after: int
 ) -> None:
     side = side_of(session)
     for shift in range(after):
@@ -265,7 +263,7 @@ def test_a_device_that_fails_leaves_a_session_that_works(
 
 
 @pytest.mark.parametrize("call", ["memory", "pinned"])
-def test_no_memory(session: TensorRtSession, fake_device: FakeDevice, call: str) -> None:
+def test_no_memory(session: DeviceSession, fake_device: FakeDevice, call: str) -> None:
     from edgesam_kernels.device import DeviceOutOfMemory
 
     side = side_of(session)
@@ -278,7 +276,7 @@ def test_no_memory(session: TensorRtSession, fake_device: FakeDevice, call: str)
 
 @pytest.mark.parametrize("what", ["capture", "context"])
 def test_what_cannot_be_recorded_runs_without(
-    session: TensorRtSession, fake_device: FakeDevice, fake_trt: Any, caplog: Any, what: str
+    session: DeviceSession, fake_device: FakeDevice, fake_trt: Any, caplog: Any, what: str
 ) -> None:
     """The click is answered; that it is slower from now on is said, once."""
     side = side_of(session)
@@ -295,7 +293,7 @@ def test_what_cannot_be_recorded_runs_without(
 
 
 def test_an_error_while_recording_is_not_the_clicks(
-    session: TensorRtSession, fake_device: FakeDevice
+    session: DeviceSession, fake_device: FakeDevice
 ) -> None:
     side = side_of(session)
     click(session, side)
@@ -304,7 +302,7 @@ def test_an_error_while_recording_is_not_the_clicks(
         assert_answers(click(session, side, shift=shift), side, shift)
 
 
-def test_prompts_with_sides_of_their_own(session: TensorRtSession) -> None:
+def test_prompts_with_sides_of_their_own(session: DeviceSession) -> None:
     masks = MaskPrompts(np.ones((3, 1, 8, 8), np.float32), np.array([1, 0, 1], np.float32))
     side = session.image_side(session.encode(IMAGE), masks)
     prompts = Prompts(np.ones((3, 2, 2), np.float32), np.ones((3, 2), np.int32), masks)
@@ -317,7 +315,7 @@ def test_prompts_with_sides_of_their_own(session: TensorRtSession) -> None:
     np.testing.assert_allclose(answer.masks.area, logits.sum((2, 3)).reshape(-1), atol=1)
 
 
-def test_closing_gives_everything_back(session: TensorRtSession, fake_device: FakeDevice) -> None:
+def test_closing_gives_everything_back(session: DeviceSession, fake_device: FakeDevice) -> None:
     side = side_of(session)
     for frame in (FRAME, OTHER):
         for shift in range(3):

@@ -1,9 +1,10 @@
-"""A variant's three plans on a device, as a session: what goes to which. Knows no library."""
+"""A variant's three graphs on a device, as a session: what goes to which. Knows no library."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,10 @@ from numpy.typing import NDArray
 
 from edgesam.cancel import Cancel
 from edgesam.embedding import ImageSide, Tensor, on_host
+from edgesam.engines.device_graph import DeviceGraph
+from edgesam.engines.device_masks import DeviceMasks
 from edgesam.engines.device_pictures import Pictures
 from edgesam.engines.protocol import Answer, MaskPrompts, Prompts, joined
-from edgesam.engines.tensorrt_graph import TensorRtGraph
-from edgesam.engines.tensorrt_masks import TensorRtMasks
-from edgesam.engines.tensorrt_network import POINTS, PROMPTS
 from edgesam.errors import PromptError
 from edgesam_kernels.cpu import Preparation
 from edgesam_kernels.device.arrays import DeviceArray
@@ -23,23 +23,37 @@ from edgesam_kernels.finish import MaskFrame
 from edgesam_kernels.grey import GreyTable
 
 
-class TensorRtSession:
+@dataclass(frozen=True)
+class Limits:
+    """What the decoder takes at once.
+
+    Attributes:
+        prompts: N, more of which are asked in parts.
+        points: of each, more of which are refused.
+    """
+
+    prompts: int
+    points: int
+
+
+class DeviceSession:
     """Many threads may call it; each graph runs for one at a time, on a stream of its own."""
 
     def __init__(
         self,
-        encoder: TensorRtGraph,
-        image_side: TensorRtGraph,
-        decoder: TensorRtGraph,
+        encoder: DeviceGraph,
+        image_side: DeviceGraph,
+        decoder: DeviceGraph,
         *,
         description: str,
+        limits: Limits | None = None,
     ) -> None:
         self._encoder = encoder
         self._image_side = image_side
         self._side_names = [name for name in image_side.outputs if name in decoder.inputs]
-        self._masks = TensorRtMasks(decoder, self._side_names)
+        self._masks = DeviceMasks(decoder, self._side_names)
         self._decoder = decoder
-        self.description = description
+        self.description, self._limits = description, limits
         self._pictures = Pictures(encoder.device)
         self._lock = threading.Lock()
         self._no_masks: dict[str, Tensor] | None = None
@@ -67,7 +81,7 @@ class TensorRtSession:
             return self._image_side.enqueue(
                 {"image_embeddings": embedding, **told}, self._side_names
             )
-        # Plans take one mask prompt: see tensorrt_network.
+        # TensorRT's plans take one mask prompt: see tensorrt_network.
         sides = [
             self._image_side.run({"image_embeddings": embedding, **_told(one)}, self._side_names)
             for one in _one_by_one(masks)
@@ -108,12 +122,13 @@ class TensorRtSession:
         frame: MaskFrame | None,
         offset: float,
     ) -> Answer:
-        if (points := prompts.coords.shape[1]) > POINTS:
+        limits, (count, points, _) = self._limits, prompts.coords.shape
+        if limits is not None and points > limits.points:
             raise PromptError(
                 f"a prompt of {points} points, with its box or padding point: TensorRT's plans "
-                f"take {POINTS}; give fewer points, or take another engine"
+                f"take {limits.points}; give fewer points, or take another engine"
             )
-        parts = _parts(side, prompts)
+        parts = _parts(side, prompts, limits.prompts if limits else max(1, count))
         return joined([self._masks.answer(*part, tokens, frame, offset) for part in parts])
 
     def close(self) -> None:
@@ -134,12 +149,14 @@ def _one_by_one(masks: MaskPrompts) -> Iterator[MaskPrompts]:
         yield MaskPrompts(masks.logits[row : row + 1], masks.given[row : row + 1])
 
 
-def _parts(side: ImageSide, prompts: Prompts) -> Iterator[tuple[Sequence[Tensor], Prompts]]:
-    """Of N prompts what one run takes: as many as plans do, or one where each has a side."""
+def _parts(
+    side: ImageSide, prompts: Prompts, most: int
+) -> Iterator[tuple[Sequence[Tensor], Prompts]]:
+    """Of N prompts what one run takes: as many as may be, or one where each has a side."""
     count = len(prompts.coords)
     if side[0].shape[0] == 1:
-        for start in range(0, count, PROMPTS):
-            yield side, _rows(prompts, slice(start, start + PROMPTS))
+        for start in range(0, count, most):
+            yield side, _rows(prompts, slice(start, start + most))
         return
     arrays = [on_host(array) for array in side]
     for row in range(count):

@@ -17,52 +17,23 @@ from edgesam.bundle import Bundle
 from edgesam.compat.answers import answer
 from edgesam.embedding import Embedding, ImageSide, Tensor, on_host
 from edgesam.engines import Answer, Graphs, MaskPrompts, Prompts
+from edgesam.engines.device_masks import DeviceMasks
 from edgesam.engines.fake import FakeEngine, FakeSession
 from edgesam.engines.tensorrt_flavour import CLASSIC, Flavour
 from edgesam.engines.tensorrt_graph import TensorRtGraph
-from edgesam.engines.tensorrt_masks import TensorRtMasks
 from edgesam.postprocess import mask_frame
 from edgesam.selection import Select
 from edgesam_kernels.bilinear import resize_logits
-from edgesam_kernels.device.fake_state import Inside
 from edgesam_kernels.finish import MaskFrame
 
 from ...kernels.host_cuda import why_not
-from ...kernels.host_device import HostDevice
+from .card import Card
 
 pytestmark = pytest.mark.skipif(why_not() is not None, reason=str(why_not()))
 
 Noise = Callable[..., NDArray[np.uint8]]
 Make = Callable[..., Bundle]
 LOW = 256
-
-
-class Card(HostDevice):
-    """With what the small TensorRT of these tests needs beside the contract."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.inside = Inside()
-        self._plans: dict[str, Callable[[], None]] = {}
-
-    def current(self) -> Inside:
-        return self.inside
-
-    def view(self, pointer: int, nbytes: int) -> NDArray[np.uint8]:
-        return self._view(pointer, nbytes)
-
-    def register(self, name: str, function: Callable[[], None], *, writes: list[int]) -> None:
-        self._plans[name] = function
-
-    def module(self, source: str, name: str, options: Sequence[str] = ()) -> Any:
-        return self if name == "plan" else super().module(source, name, options)
-
-    def kernel(self, name: str) -> Any:
-        class Plan:
-            def launch(plan, stream: Any, *_: Any) -> None:  # noqa: N805
-                stream.give(self._plans[name])
-
-        return Plan()
 
 
 def decoder(given: dict[str, Any]) -> dict[str, Any]:
@@ -84,7 +55,7 @@ def decoder(given: dict[str, Any]) -> dict[str, Any]:
 class OnHost(FakeSession):
     """The card's decoder; its logits become masks on the host."""
 
-    def __init__(self, masks: TensorRtMasks) -> None:
+    def __init__(self, masks: DeviceMasks) -> None:
         super().__init__()
         self.masks = masks
 
@@ -133,16 +104,16 @@ def masks(
     fake_trt: Any,
     fake_plan: Callable[..., bytes],
     monkeypatch: pytest.MonkeyPatch,
-) -> TensorRtMasks:
+) -> DeviceMasks:
     trt = type(fake_trt)(card, {"decoder": decoder})
     monkeypatch.setattr(Flavour, "load", lambda self: trt)
     plan = fake_plan("decoder").replace(b'"mask_tokens[0]", 8, 8]', b'"mask_tokens[0]", 256, 256]')
     graph = TensorRtGraph(CLASSIC, cast("Any", card), plan, name="decoder", precision="fp16")
-    return TensorRtMasks(graph, ["keys", "queries"])
+    return DeviceMasks(graph, ["keys", "queries"])
 
 
 @pytest.fixture(params=["mobile-sam", "lite-medsam", "medsam"])
-def both(request: Any, make_bundle: Make, masks: TensorRtMasks) -> tuple[Sam, Sam]:
+def both(request: Any, make_bundle: Make, masks: DeviceMasks) -> tuple[Sam, Sam]:
     """The same model, its masks made by the card and by the host."""
     path = make_bundle(model=request.param).path
     sessions = OnCard(masks), OnHost(masks)
@@ -254,7 +225,7 @@ def test_the_official_names(
     assert (found[0] > 0).any(axis=(2, 3)).all()
 
 
-def test_everything(make_bundle: Make, masks: TensorRtMasks, noise: Noise, card: Card) -> None:
+def test_everything(make_bundle: Make, masks: DeviceMasks, noise: Noise, card: Card) -> None:
     """Counts above and below decide there which masks stay."""
     path = make_bundle().path
     picture = noise(90, 70)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edgesam.engines.tensorrt_shape import ALIGNMENT, Shape
+from edgesam.engines.decoder_shape import ALIGNMENT, Shape
 from edgesam_kernels.finish import MaskFrame
 from edgesam_kernels.finished import finished_bytes
 

@@ -1,0 +1,84 @@
+"""One graph in ONNX Runtime on CUDA, on a stream of ours. Knows no providers and no bundle."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+from edgesam.engines.device_graph import DeviceGraph
+from edgesam.engines.ort_placing import Declared, OrtPlacing
+from edgesam.engines.placing import Lying, Size
+from edgesam.engines.steady_run import SteadyRun
+from edgesam.errors import EdgeSamError
+from edgesam_kernels.device import Device, DeviceError
+
+logger = logging.getLogger("edgesam")
+
+
+class OrtGraph(DeviceGraph):
+    """What is asked twice with the same sizes is recorded: ONNX Runtime launches kernel by kernel,
+    which takes the host longer than a small encoder takes the device.
+    """
+
+    def __init__(self, device: Device, name: str, start: Callable[[int], Any]) -> None:
+        """Load it.
+
+        Args:
+            device: where it runs.
+            name: of the graph, for messages.
+            start: makes an ``InferenceSession`` that computes on the ``CUstream`` of this handle
+                and nowhere else.
+
+        Raises:
+            BundleError, EngineUnavailable, OutOfMemory, PrecisionMismatch: as ``start`` does.
+        """
+        super().__init__(device, name, "onnxruntime")
+        with device.current():
+            self._session = start(self.stream.handle)
+        self._declared = Declared(self._session, name)
+        self.inputs, self.outputs = self._declared.inputs, self._declared.outputs
+        self.types = self._declared.types
+        self._own = self.placing()
+        self._can_record = device.can_capture
+        self._last: dict[str, Size] = {}
+        self._steady: SteadyRun | None = None
+
+    def placing(self) -> OrtPlacing:
+        return OrtPlacing(self._session, self._declared, self.device.ordinal)
+
+    def shape(self, name: str) -> Size:
+        return self._declared.shape(name)
+
+    def _compute(self, given: Mapping[str, Lying], made: Mapping[str, Lying]) -> None:
+        shapes = {name: each.shape for name, each in given.items()}
+        if self._steady is not None and self._steady.given == shapes:
+            self._steady(given, made)
+        elif self._can_record and self._steady is None and self._last == shapes:
+            self._record(given, made)
+        else:
+            self._last = shapes
+            super()._compute(given, made)
+
+    def _record(self, given: Mapping[str, Lying], made: Mapping[str, Lying]) -> None:
+        """Compute once, by what is then recorded."""
+        steady = SteadyRun(self.placing(), self.device, self.stream, given, made)
+        try:
+            steady(given, made)
+            steady.record()
+        except (EdgeSamError, DeviceError) as error:
+            self._can_record = False
+            logger.warning("%s runs without a CUDA graph, and slower: %s", self.name, error)
+            self.stream.synchronize()
+            steady.close()
+            super()._compute(given, made)
+        else:
+            self._steady = steady
+
+    def _release(self) -> None:
+        if self._steady is not None:
+            with suppress(DeviceError):
+                self._steady.close()
+        self._own.close()
+        self._steady = self._session = None
