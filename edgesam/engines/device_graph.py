@@ -137,9 +137,10 @@ class DeviceGraph(ABC):
         """
         array = np.ascontiguousarray(array, self.types[name])
         try:
-            loan = self._lender.lend(max(LEAST, array.nbytes), self.stream)
-            self.device.upload(loan.pointer, array, self.stream)
-            ready = self.stream.record()
+            with self._lock:  # what others record of this stream must not have it
+                loan = self._lender.lend(max(LEAST, array.nbytes), self.stream)
+                self.device.upload(loan.pointer, array, self.stream)
+                ready = self.stream.record()
         except DeviceOutOfMemory:
             raise self._out_of_memory() from None
         except DeviceError as error:
