@@ -85,7 +85,8 @@ class DeviceGraph(ABC):
     def enqueue(
         self, inputs: Mapping[str, NDArray[Any] | Tensor], outputs: Sequence[str]
     ) -> tuple[OnDevice, ...]:
-        """Give the stream one computation; nothing waits if all inputs lie on this device.
+        """Give the stream one computation; nothing waits if all inputs lie on this device, once the
+        library is past what its graph says of first runs.
 
         Inputs may still be in the making, and may be let go of when this returns.
 
