@@ -85,7 +85,8 @@ class DeviceGraph(ABC):
     def enqueue(
         self, inputs: Mapping[str, NDArray[Any] | Tensor], outputs: Sequence[str]
     ) -> tuple[OnDevice, ...]:
-        """Give the stream one computation; nothing waits if all inputs lie on this device.
+        """Give the stream one computation; nothing waits if all inputs lie on this device, once the
+        library is past what its graph says of first runs.
 
         Inputs may still be in the making, and may be let go of when this returns.
 
@@ -137,9 +138,10 @@ class DeviceGraph(ABC):
         """
         array = np.ascontiguousarray(array, self.types[name])
         try:
-            loan = self._lender.lend(max(LEAST, array.nbytes), self.stream)
-            self.device.upload(loan.pointer, array, self.stream)
-            ready = self.stream.record()
+            with self._lock:  # what others record of this stream must not have it
+                loan = self._lender.lend(max(LEAST, array.nbytes), self.stream)
+                self.device.upload(loan.pointer, array, self.stream)
+                ready = self.stream.record()
         except DeviceOutOfMemory:
             raise self._out_of_memory() from None
         except DeviceError as error:

@@ -181,11 +181,11 @@ class DeviceMasks:
             }
         )
 
-    def _work(self, shape: Shape, placing: Placing) -> None:
+    def _work(self, shape: Shape, placing: Placing, *, recording: bool = False) -> None:
         """Everything of a click between its prompts in pinned memory and its answer there."""
         down = shape.down
         self._up.upload(shape.up.nbytes, self._stream)
-        placing.launch()
+        placing.launch(recording=recording)
         if shape.frame is not None:
             _, logits, answer = (self._down.pointer + start for start in down.starts)
             finish = self._finishes[shape.frame]
@@ -228,7 +228,9 @@ class DeviceMasks:
                 self._work(shape, placing)
             finally:
                 self._stream.synchronize()
-            graph = self._device.capture(self._stream, lambda: self._work(shape, placing))
+            graph = self._device.capture(
+                self._stream, lambda: self._work(shape, placing, recording=True)
+            )
         except BaseException:
             placing.close()
             raise

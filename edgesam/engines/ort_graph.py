@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 from edgesam.engines.device_graph import DeviceGraph
-from edgesam.engines.ort_placing import Declared, OrtPlacing
+from edgesam.engines.ort_placing import Declared, Opened, OrtPlacing
 from edgesam.engines.placing import Lying, Size
 from edgesam.engines.steady_run import SteadyRun
 from edgesam.errors import EdgeSamError
@@ -19,7 +19,8 @@ logger = logging.getLogger("edgesam")
 
 class OrtGraph(DeviceGraph):
     """What is asked twice with the same sizes is recorded: ONNX Runtime launches kernel by kernel,
-    which takes the host longer than a small encoder takes the device.
+    which takes the host longer than a small encoder takes the device. Until then, and where it
+    cannot be, each run is waited for (why: :class:`~edgesam.engines.ort_placing.Opened`).
     """
 
     def __init__(self, device: Device, name: str, start: Callable[[int], Any]) -> None:
@@ -36,8 +37,9 @@ class OrtGraph(DeviceGraph):
         """
         super().__init__(device, name, "onnxruntime")
         with device.current():
-            self._session = start(self.stream.handle)
-        self._declared = Declared(self._session, name)
+            session = start(self.stream.handle)
+        self._opened = Opened(session, self.stream)
+        self._declared = Declared(session, name)
         self.inputs, self.outputs = self._declared.inputs, self._declared.outputs
         self.types = self._declared.types
         self._own = self.placing()
@@ -46,7 +48,7 @@ class OrtGraph(DeviceGraph):
         self._steady: SteadyRun | None = None
 
     def placing(self) -> OrtPlacing:
-        return OrtPlacing(self._session, self._declared, self.device.ordinal)
+        return OrtPlacing(self._opened, self._declared, self.device)
 
     def shape(self, name: str) -> Size:
         return self._declared.shape(name)
@@ -55,30 +57,36 @@ class OrtGraph(DeviceGraph):
         shapes = {name: each.shape for name, each in given.items()}
         if self._steady is not None and self._steady.given == shapes:
             self._steady(given, made)
-        elif self._can_record and self._steady is None and self._last == shapes:
-            self._record(given, made)
-        else:
+        elif not (self._can_record and self._steady is None and self._last == shapes):
             self._last = shapes
             super()._compute(given, made)
+        elif not self._record(given, made):
+            super()._compute(given, made)
 
-    def _record(self, given: Mapping[str, Lying], made: Mapping[str, Lying]) -> None:
-        """Compute once, by what is then recorded."""
+    def _record(self, given: Mapping[str, Lying], made: Mapping[str, Lying]) -> bool:
+        """Compute once, by what is then recorded; whether it is."""
+        try:
+            self._steady = self._recorded(given, made)
+        except (EdgeSamError, DeviceError) as error:
+            self._can_record = False
+            logger.warning("%s runs without a CUDA graph, and slower: %s", self.name, error)
+        return self._can_record
+
+    def _recorded(self, given: Mapping[str, Lying], made: Mapping[str, Lying]) -> SteadyRun:
         steady = SteadyRun(self.placing(), self.device, self.stream, given, made)
         try:
             steady(given, made)
             steady.record()
-        except (EdgeSamError, DeviceError) as error:
-            self._can_record = False
-            logger.warning("%s runs without a CUDA graph, and slower: %s", self.name, error)
-            self.stream.synchronize()
+        except BaseException:
+            with suppress(DeviceError):  # a device that failed has nothing under way
+                self.stream.synchronize()
             steady.close()
-            super()._compute(given, made)
-        else:
-            self._steady = steady
+            raise
+        return steady
 
     def _release(self) -> None:
         if self._steady is not None:
             with suppress(DeviceError):
                 self._steady.close()
         self._own.close()
-        self._steady = self._session = None
+        self._steady = self._opened.session = None

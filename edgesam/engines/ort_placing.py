@@ -10,14 +10,32 @@ import numpy as np
 from edgesam.engines.ort_errors import said_of
 from edgesam.engines.placing import Size, by
 from edgesam.errors import BundleError
+from edgesam_kernels.device import Device, Stream
 
 _DEVICE = "cuda"
-_RUN = {
-    # Whoever needs what was computed waits for the stream, on the device if it can.
-    "disable_synchronize_execution_providers": "1",
-    # None of ONNX Runtime's own CUDA graphs: launching one of them waits on the host.
-    "gpu_graph_id": "-1",
-}
+
+
+class Opened:
+    """A session and the stream that it computes on, which must outlive it: it waits for it when it
+    goes.
+
+    Some kernels (a concatenation of unequal parts is one) keep what a run copies to the device in
+    page-locked memory: half a megabyte of a picture's encoder. ONNX Runtime frees it where a run is
+    waited for and nowhere else, and what is recorded reads it in each launch. So runs are waited
+    for exactly until one is recorded: recording takes what the last of them freed, since nothing
+    can be page-locked meanwhile, and none is freed under it.
+
+    Attributes:
+        session: an ``InferenceSession`` that computes on that stream.
+        recordings: how many ways through it are recorded.
+    """
+
+    def __init__(self, session: Any, stream: Stream) -> None:
+        self.session, self._stream = session, stream
+        self.recordings = 0
+
+    def __del__(self) -> None:
+        self.session = None
 
 
 class Declared:
@@ -71,20 +89,17 @@ class OrtPlacing:
     """A binding of a session, as a :class:`~edgesam.engines.placing.Placing`.
 
     Args:
-        session: an ``InferenceSession`` that computes on a stream of its caller's.
+        opened: the session.
         declared: of it.
-        ordinal: of the device.
+        device: where it runs.
     """
 
-    def __init__(self, session: Any, declared: Declared, ordinal: int) -> None:
-        import onnxruntime
-
-        self._session, self._declared, self._ordinal = session, declared, ordinal
+    def __init__(self, opened: Opened, declared: Declared, device: Device) -> None:
+        self._opened, self._declared, self._device = opened, declared, device
         self._shapes: dict[str, Size] = {}
         self._binding: Any = None
-        self._options = onnxruntime.RunOptions()
-        for key, value in _RUN.items():
-            self._options.add_run_config_entry(key, value)
+        self._is_recorded = False
+        self._waiting, self._at_once = _options(waits=True), _options(waits=False)
 
     def shaped(self, inputs: Mapping[str, Size]) -> dict[str, Size]:
         outputs = self._declared.outputs_of(inputs)
@@ -92,25 +107,47 @@ class OrtPlacing:
         return outputs
 
     def place(self, pointers: Mapping[str, int]) -> None:
-        binding = self._session.io_binding()
+        binding = self._opened.session.io_binding()
         for names, bind in (
             (self._declared.inputs, binding.bind_input),
             (self._declared.outputs, binding.bind_output),
         ):
             for name in names:
                 dtype, shape = self._declared.types[name], self._shapes[name]
-                bind(name, _DEVICE, self._ordinal, dtype, shape, pointers[name])
+                bind(name, _DEVICE, self._device.ordinal, dtype, shape, pointers[name])
         self._binding = binding
 
-    def launch(self) -> None:
+    def launch(self, *, recording: bool = False) -> None:
+        if recording and not self._is_recorded:
+            self._is_recorded = True
+            self._opened.recordings += 1
+        options = self._at_once if self._opened.recordings else self._waiting
         try:
-            self._session.run_with_iobinding(self._binding, self._options)
+            with self._device.current():  # ONNX Runtime leaves its context with the thread
+                self._opened.session.run_with_iobinding(self._binding, options)
         except Exception as error:  # onnxruntime's errors share no narrower base
             doing = f"computing {self._declared.outputs[0]}"
             raise said_of(error, doing, "onnxruntime cannot run the graph") from None
 
     def close(self) -> None:
-        self._binding = self._session = None
+        self._binding = None  # it holds the session, too
+        if self._is_recorded:
+            self._is_recorded = False
+            self._opened.recordings -= 1
+
+    def __del__(self) -> None:
+        self._binding = None
+
+
+def _options(*, waits: bool) -> Any:
+    """``waits``: the run returns when it is computed, and ONNX Runtime frees what it staged."""
+    import onnxruntime
+
+    options = onnxruntime.RunOptions()
+    options.add_run_config_entry("disable_synchronize_execution_providers", "0" if waits else "1")
+    # None of ONNX Runtime's own CUDA graphs: launching one of them waits on the host.
+    options.add_run_config_entry("gpu_graph_id", "-1")
+    return options
 
 
 def _dtype(type_: str) -> np.dtype[Any]:

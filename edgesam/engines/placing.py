@@ -33,8 +33,12 @@ class Placing(Protocol):
             BundleError: the graph does not take them there.
         """
 
-    def launch(self) -> None:
-        """Give the graph's stream one computation and nothing else: it may be recorded.
+    def launch(self, *, recording: bool = False) -> None:
+        """Give the graph's stream one computation and nothing else.
+
+        Args:
+            recording: it is recorded as a CUDA graph, which is closed before this is. A library may
+                wait for the stream where it is not.
 
         Raises:
             BundleError, OutOfMemory: the library does not run it.

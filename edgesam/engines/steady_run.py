@@ -61,7 +61,9 @@ class SteadyRun:
         Raises:
             DeviceError, EdgeSamError: something in it cannot be recorded.
         """
-        self._graph = self._device.capture(self._stream, self._placing.launch)
+        self._graph = self._device.capture(
+            self._stream, lambda: self._placing.launch(recording=True)
+        )
 
     def close(self) -> None:
         """Free it; nothing is under way."""

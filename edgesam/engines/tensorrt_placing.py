@@ -48,7 +48,7 @@ class TensorRtPlacing:
                 if not self._context.set_tensor_address(name, pointer):
                     raise self._failure(f"does not take an address for {name} in")
 
-    def launch(self) -> None:
+    def launch(self, *, recording: bool = False) -> None:  # noqa: ARG002
         with self._device.current():
             if not self._context.execute_async_v3(self._stream.handle):
                 raise self._failure("cannot run")

@@ -19,6 +19,7 @@ class OrtDouble:
         Session: the class to be used instead.
         opened: how sessions were opened.
         runs: first output of each graph that ONNX Runtime itself was asked to compute.
+        waited: of each of them, whether ONNX Runtime waited for it and freed what it staged.
         providers, nodes: what sessions say that they run on, and what on the CPU.
         places: of inputs that are not on the GPU, by name.
         error: what opening raises.
@@ -28,6 +29,7 @@ class OrtDouble:
     def __init__(self, onnxruntime: Any, device: Any) -> None:
         self.opened: list[dict[str, Any]] = []
         self.runs: list[str] = []
+        self.waited: list[bool] = []
         self.providers = BOTH
         self.nodes: list[Any] = []
         self.places: dict[str, str] = {}
@@ -61,9 +63,11 @@ class OrtDouble:
 
             def run_with_iobinding(self, binding: Binding, options: Any) -> None:
                 entry = options.get_run_config_entry
-                assert entry("disable_synchronize_execution_providers") == "1"
+                waits = entry("disable_synchronize_execution_providers") == "0"
                 assert entry("gpu_graph_id") == "-1"
+                assert device.inside.depth, "it leaves the device's context with the thread"
                 double.runs.append(self.get_outputs()[0].name)
+                double.waited.append(waits)
                 if double.fails:
                     raise double.fails.pop(0)
                 assert set(binding.inputs) == {value.name for value in self.get_inputs()}
@@ -81,6 +85,8 @@ class OrtDouble:
                 stream = device.foreign_stream(self._stream)
                 pointers = [tensor.pointer for tensor in tensors]
                 module.kernel(kernel).launch(stream, (1, 1, 1), (1, 1, 1), *pointers)
+                if waits:
+                    stream.synchronize()
 
         self.Session = Session
 

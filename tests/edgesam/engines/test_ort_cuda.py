@@ -116,7 +116,8 @@ class TestReadBack:
         self, fake_ort: OrtDouble, lite_graphs: Graphs
     ) -> None:
         fake_ort.error = RuntimeError(
-            "This session cannot use the CUDA Graph feature as requested by the user"
+            "This session cannot use the graph capture feature as requested by the user  as all "
+            "compute graph nodes have not been partitioned to the CUDAExecutionProvider"
         )
         with pytest.raises(EngineUnavailable, match=r"a part of image_encoder.* on the CPU: This"):
             opened(lite_graphs)

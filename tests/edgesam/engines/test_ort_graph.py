@@ -215,6 +215,66 @@ class TestRecorded:
         assert record.getMessage() == f"{there._encoder.name} {said}"
         assert fake_ort.runs == ["image_embeddings"] * (1 + 2 + 2)
 
+    def test_no_room_for_what_is_recorded(
+        self, there: DeviceSession, fake_device: FakeDevice, noise: Noise
+    ) -> None:
+        """It needs inputs and outputs of its own; without them pictures are made as before."""
+        wanted = on_host(there.encode(picture(noise)))
+        fake_device.fail("memory", DeviceOutOfMemory("none left"))
+        for _ in range(2):
+            np.testing.assert_array_equal(on_host(there.encode(picture(noise))), wanted)
+        assert "capture" not in fake_device.names()
+
+    def test_runs_are_waited_for_until_one_is_recorded(
+        self, there: DeviceSession, fake_ort: OrtDouble, noise: Noise
+    ) -> None:
+        """What ONNX Runtime staged for a run it frees there alone; what is recorded reads it."""
+        for _ in range(3):
+            there.encode(picture(noise))
+        assert fake_ort.waited == [True, True, False]
+        side = there.image_side(there.encode(picture(noise)), NOTHING)
+        del fake_ort.waited[:]
+        for _ in range(3):  # plainly, plainly and as it will be recorded and is, and that
+            there.decode(side, click(), (0,))
+        assert fake_ort.waited == [True, True, True, False]
+        for points in (3, 4):
+            there.decode(side, click(points=points), (0,))
+        assert fake_ort.waited[4:] == [False, False]
+
+    def test_runs_are_waited_for_where_none_is_recorded(
+        self, there: DeviceSession, fake_ort: OrtDouble, fake_device: FakeDevice, noise: Noise
+    ) -> None:
+        fake_device.fail("capture", DeviceError("operation not permitted"))
+        for _ in range(4):
+            there.encode(picture(noise))
+        assert fake_ort.waited == [True] * 5
+
+    def test_runs_are_waited_for_again_when_nothing_is_recorded_any_more(
+        self, there: DeviceSession, fake_ort: OrtDouble, noise: Noise
+    ) -> None:
+        side = there.image_side(there.encode(picture(noise)), NOTHING)
+        for _ in range(2):
+            there.decode(side, click(), (0,))
+        there.decode(side, click(count=40), (0, 1, 2, 3))  # more than there was room for
+        assert fake_ort.waited[-2:] == [False, True]
+
+    def test_nothing_is_put_into_what_is_recorded(
+        self,
+        there: DeviceSession,
+        fake_device: FakeDevice,
+        noise: Noise,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        held, upload = [], fake_device.upload
+
+        def watched(*given: Any) -> None:
+            held.append(there._encoder._lock.locked())
+            upload(*given)
+
+        monkeypatch.setattr(fake_device, "upload", watched)
+        there._encoder.put("image", picture(noise))
+        assert held == [True]
+
 
 class TestFailing:
     def test_a_run(self, there: DeviceSession, fake_ort: OrtDouble, noise: Noise) -> None:
