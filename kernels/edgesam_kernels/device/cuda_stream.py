@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from edgesam_kernels.device.context import PrimaryContext, Resource
 from edgesam_kernels.device.errors import DeviceError
@@ -114,21 +116,34 @@ def capture(context: PrimaryContext, stream: CudaStream, work: Callable[[], None
     """``work``'s calls on ``stream`` as a graph; other threads go on with theirs meanwhile."""
     driver = context.driver
     mode = driver.constant("CUstreamCaptureMode", "CU_STREAM_CAPTURE_MODE_THREAD_LOCAL")
-    context.call("cuStreamBeginCapture", stream.native, mode)
-    stream.capturing = True
-    try:
-        work()
-    except BaseException:
-        _abandon(context, stream)
-        raise
-    finally:
-        stream.capturing = False
-    graph = context.call("cuStreamEndCapture", stream.native)
+    with _uncollected():
+        context.call("cuStreamBeginCapture", stream.native, mode)
+        stream.capturing = True
+        try:
+            work()
+        except BaseException:
+            _abandon(context, stream)
+            raise
+        finally:
+            stream.capturing = False
+        graph = context.call("cuStreamEndCapture", stream.native)
     try:
         return CudaGraph(context, context.call("cuGraphInstantiate", graph, 0))
     finally:
         with context:
             driver.code("cuGraphDestroy", graph)
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Python's collector might free memory on this thread, and so undo what is captured."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collects:
+            gc.enable()
 
 
 def _abandon(context: PrimaryContext, stream: CudaStream) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import inspect
 import itertools
 import types
@@ -83,11 +84,13 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> Recorder:
     after.synchronize()
     after.done()
     after.seconds_since(before)
-    graph = device.capture(stream, lambda: device.fill(memory.pointer, 1, 4, stream))
+    collects = []
+    graph = device.capture(stream, lambda: collects.append(gc.isenabled()))
     graph.launch(stream)
     graph.close()
     with pytest.raises(KeyError):
         device.capture(stream, lambda: {}["fails"])
+    assert [*collects, gc.isenabled()] == [False, True], "it frees nothing while work is captured"
     # Its address must be memory for a view of it.
     block = np.zeros(64, np.uint8)
     monkeypatch.setitem(GIVEN, "cuMemHostAlloc", (block.ctypes.data,))
