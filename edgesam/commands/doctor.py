@@ -83,14 +83,14 @@ def _numpy() -> Finding:
 
 
 def _engines() -> Iterator[Finding]:
-    from edgesam.engines import ort_cuda
+    from edgesam.engines.ort import cuda
 
     rows = engine_rows()
     for row in rows:
         state: Literal["ok", "note"] = "ok" if row.reason is None else "note"
         yield Finding(f"engine {row.name}", state, row.reason or ", ".join(row.devices))
         if "cuda" in row.devices and row.name == "onnxruntime":
-            flaw = ort_cuda.missing()
+            flaw = cuda.missing()
             if flaw is not None:
                 yield Finding(f"{row.name} on cuda", "note", flaw)
     if all(row.reason for row in rows):

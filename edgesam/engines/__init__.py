@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 
-from edgesam.engines.openvino import OpenVino
-from edgesam.engines.ort import OnnxRuntime
+from edgesam.engines.openvino.engine import OpenVino
+from edgesam.engines.ort.engine import OnnxRuntime
 from edgesam.engines.protocol import (
     Answer,
     DevicePixels,
@@ -17,7 +17,7 @@ from edgesam.engines.protocol import (
     Session,
 )
 from edgesam.engines.refusal import check_available
-from edgesam.engines.tensorrt import TensorRt
+from edgesam.engines.tensorrt.engine import TensorRt
 from edgesam.errors import EngineUnavailable
 
 __all__ = [

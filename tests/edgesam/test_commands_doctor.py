@@ -21,8 +21,8 @@ import edgesam.engines
 from edgesam.bundle import open_bundle, write_bundle
 from edgesam.commands import doctor, main
 from edgesam.digest import sha256_of
-from edgesam.engines import ort_cuda
-from edgesam.engines.ort import OnnxRuntime
+from edgesam.engines.ort import cuda
+from edgesam.engines.ort.engine import OnnxRuntime
 from edgesam.home import bundle_path
 from edgesam.manifest import ROLES, BundleFile, Manifest, Variant
 from edgesam.models import SAM
@@ -131,11 +131,11 @@ class TestMachine:
     ) -> None:
         """onnxruntime-gpu offers CUDA wherever it is installed."""
         monkeypatch.setattr(Engine, "devices", lambda self: ("cpu", "cuda"))
-        monkeypatch.setattr(ort_cuda, "missing", lambda: "no NVIDIA driver was found")
+        monkeypatch.setattr(cuda, "missing", lambda: "no NVIDIA driver was found")
         found = findings(capsys, code=0)
         assert found["engine onnxruntime"] == ("ok", "cpu, cuda")
         assert found["onnxruntime on cuda"] == ("note", "no NVIDIA driver was found")
-        monkeypatch.setattr(ort_cuda, "missing", lambda: None)
+        monkeypatch.setattr(cuda, "missing", lambda: None)
         assert "onnxruntime on cuda" not in findings(capsys, code=0)
 
     def test_two_onnxruntimes(self, monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:

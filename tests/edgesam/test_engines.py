@@ -33,11 +33,10 @@ from edgesam.engines import (
     Prompts,
     Session,
     choose,
-    ort_bytes,
-    ort_cuda,
 )
 from edgesam.engines.fake import FakeEngine
-from edgesam.engines.ort import OnnxRuntime
+from edgesam.engines.ort import cuda, in_bytes
+from edgesam.engines.ort.engine import OnnxRuntime
 from edgesam.home import home
 from edgesam.manifest import ROLES
 from edgesam_kernels.device.fake import FakeDevice
@@ -171,7 +170,7 @@ class TestOnnxRuntime:
         both = ["CUDAExecutionProvider", "CPUExecutionProvider"]
         monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: both)
         monkeypatch.setattr(onnxruntime, "InferenceSession", Fallen)
-        monkeypatch.setattr(ort_cuda, "_open_device", lambda *_: FakeDevice())
+        monkeypatch.setattr(cuda, "_open_device", lambda *_: FakeDevice())
         with pytest.raises(EngineUnavailable, match="CUDAExecutionProvider and runs CPUExec"):
             open_ort(lite_graphs, device="cuda")
 
@@ -294,7 +293,7 @@ class TestBytes:
     ) -> None:
         """As they do where ONNX Runtime makes a Gemm of the product first."""
         monkeypatch.setattr(machine, "instruction_sets", lambda: self.VNNI)
-        monkeypatch.setattr(ort_bytes, "_HINDERING", [])
+        monkeypatch.setattr(in_bytes, "_HINDERING", [])
         with pytest.raises(
             PrecisionMismatch, match=r"^onnxruntime computes nothing of product\.onnx in 8 bits$"
         ):

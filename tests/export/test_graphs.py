@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from edgesam.bundle import open_bundle
 from edgesam.engines import Graphs, MaskPrompts, Prompts, Session
-from edgesam.engines.ort import OnnxRuntime
+from edgesam.engines.ort.engine import OnnxRuntime
 from edgesam_bench.random_weights import random_state_dict, uniform
 from edgesam_export.graphs import image_side, mask_decoder, tiny_vit, window_attention
 from edgesam_export.graphs.net import FLOAT, Net

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from edgesam.bundle import Bundle
 from edgesam.engines import Graphs, MaskPrompts, Prompts
-from edgesam.engines.ort import OnnxRuntime
+from edgesam.engines.ort.engine import OnnxRuntime
 from edgesam.manifest import ROLES
 from edgesam_bench.figures import relative_l2
 from edgesam_bench.random_golden import (

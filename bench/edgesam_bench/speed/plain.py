@@ -126,7 +126,7 @@ def _onnxruntime(
 
 
 def _openvino(folder: Path, threads: int | None, f32: bool) -> tuple[list[Graph], dict[str, Any]]:
-    from edgesam.engines.openvino_graph import import_openvino
+    from edgesam.engines.openvino.graph import import_openvino
 
     openvino = import_openvino()  # without its telemetry
     core = openvino.Core()

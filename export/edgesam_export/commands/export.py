@@ -89,7 +89,7 @@ def run(args: argparse.Namespace) -> int:
     if args.plan_for and not args.plan:
         args.usage("--plan-for is about plans: add --plan")
     if args.plan:
-        from edgesam.engines.tensorrt_ahead import ahead_of_time
+        from edgesam.engines.tensorrt.ahead import ahead_of_time
 
         ahead_of_time(args.plan_for)  # before minutes of exporting
     _check_place(args.out)
@@ -153,7 +153,7 @@ def _plans(args: argparse.Namespace, bundle: Bundle, progress: Progress) -> dict
     """Builds plans if they were asked for: their paths, for ``--json``."""
     if not args.plan:
         return {}
-    from edgesam.engines.tensorrt_ahead import plans_ahead
+    from edgesam.engines.tensorrt.ahead import plans_ahead
 
     return {"plans": [str(path) for path in plans_ahead(bundle, args.plan_for, progress)]}
 

@@ -32,7 +32,7 @@ class EncoderRun:
 
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
-        options.enable_mem_pattern = False  # as in edgesam.engines.ort
+        options.enable_mem_pattern = False  # as in edgesam.engines.ort.engine
         if not multiplies_bytes("onnxruntime:cpu"):
             options.add_session_config_entry("session.disable_quant_qdq", "1")
         self._session = onnxruntime.InferenceSession(

@@ -15,8 +15,8 @@ import pytest
 
 from edgesam import ModelNotFound
 from edgesam.bundle import find_bundle
-from edgesam.engines import ort_cuda
-from edgesam.engines.tensorrt_flavour import RTX, Flavour
+from edgesam.engines.ort import cuda
+from edgesam.engines.tensorrt.flavour import RTX, Flavour
 from edgesam.home import home
 from edgesam_kernels.device.fake import FakeDevice
 
@@ -169,5 +169,5 @@ def fake_ort(card_of_ort: Any, monkeypatch: pytest.MonkeyPatch) -> OrtDouble:
     double = OrtDouble(onnxruntime, card_of_ort)
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: BOTH)
     monkeypatch.setattr(onnxruntime, "InferenceSession", double.Session)
-    monkeypatch.setattr(ort_cuda, "_open_device", lambda library, ordinal: card_of_ort)
+    monkeypatch.setattr(cuda, "_open_device", lambda library, ordinal: card_of_ort)
     return double

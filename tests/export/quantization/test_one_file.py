@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edgesam.engines.ort_bytes import start_in_bytes
+from edgesam.engines.ort.in_bytes import start_in_bytes
 from edgesam_bench.random_weights import uniform
 from edgesam_export.graphs.net import FLOAT, Net
 from edgesam_export.graphs.weights import Weights
