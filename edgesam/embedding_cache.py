@@ -1,8 +1,8 @@
 """Embeddings kept for the next time the same picture is seen. Knows no thread of its own.
 
 An embedding is found again by what the encoder would see and by all that changes its numbers: the
-graphs, the variant, the engine and its version, the processor. A hit is what encoding would have
-given, bit for bit.
+graphs, the variant, the engine and its version, the processor, the card. A hit is what encoding
+would have given, bit for bit.
 """
 
 from __future__ import annotations
@@ -178,6 +178,7 @@ class EmbeddingCache:
             *(f"{role} {sha256}" for role, sha256 in graphs.items()),
             sam.variant,
             sam.engine,
+            sam.card,
             *_here(),
             f"float{16 if self._half else 32}",
             prepared.digest(),

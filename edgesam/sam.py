@@ -42,6 +42,8 @@ class Sam:
         model: its name.
         variant: the precision that runs.
         engine: engine and device that really run, as ``onnxruntime:cpu``.
+        card: what else than the processor computes, as ``NVIDIA H200, CUDA 13.0``; empty if nothing
+            does.
         passport: the parity report that vouches for the graphs, or None.
         manifest: what the bundle says of the model: sizes, profile, licence.
     """
@@ -52,7 +54,7 @@ class Sam:
         """Made by :func:`edgesam.load`."""
         self.model = bundle.manifest.model
         self.variant = variant
-        self.engine = session.description
+        self.engine, self.card = session.description, session.card
         self.passport = passport
         self.manifest: Manifest = bundle.manifest
         self._encoder = bundle.variants[variant].image_encoder.sha256

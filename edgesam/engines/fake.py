@@ -45,7 +45,7 @@ class FakeEngine:
 class FakeSession:
     """Remembers the side of the square from the last picture it saw."""
 
-    description = "fake:cpu"
+    description, card = "fake:cpu", ""
 
     def __init__(self) -> None:
         self._square = 1024

@@ -103,6 +103,12 @@ class Session(Protocol):
     def description(self) -> str:
         """Engine and device that really run, as ``onnxruntime:cpu``."""
 
+    @property
+    def card(self) -> str:
+        """What else than the processor computes, as ``NVIDIA H200, CUDA 13.0``; empty if nothing
+        does.
+        """
+
     def encode(self, image: NDArray[np.float32], cancel: Cancel | None = None) -> Tensor:
         """(1, 3, S, S) -> (1, 256, G, G), which lies where this engine computes.
 

@@ -32,18 +32,18 @@ WHOLE = ARRAY + 2 * ARRAY  # with the picture's side of this engine
 class Counting(FakeEngine):
     """Counts what it encodes, into numbers that float16 does not have."""
 
-    def __init__(self, description: str = "fake:cpu", scale: float = 1.0) -> None:
+    def __init__(self, description: str = "fake:cpu", scale: float = 1.0, card: str = "") -> None:
         self.encoded = 0
         self.sides = 0
         self.scale = scale
-        self.description = description
+        self.description, self.card = description, card
         self.hook: Callable[[], object] = lambda: None
 
     def open(self, *_: Graphs, **__: Any) -> FakeSession:
         engine = self
 
         class Session(FakeSession):
-            description = engine.description
+            description, card = engine.description, engine.card
 
             def encode(self, image: NDArray[np.float32], *more: Any) -> NDArray[np.float32]:
                 engine.encoded += 1
@@ -124,6 +124,14 @@ class TestMemory:
             cache.embed(other, picture, Window(100, 50))
         assert (cache.hits, cache.misses) == (0, 9)
         assert cache.embed(sams[1], picture).encoder != cache.embed(sam, picture).encoder
+
+    def test_another_card_is_another(self, make_bundle: Make, noise: Noise) -> None:
+        path, cache = make_bundle("cards", model="lite-medsam").path, EmbeddingCache()
+        for card in ("NVIDIA H200, CUDA 13.0", "NVIDIA H200, CUDA 13.1", "NVIDIA H200, CUDA 13.0"):
+            sam = edgesam.load(path, engine=Counting("onnxruntime:cuda", card=card))
+            assert sam.card == card
+            cache.embed(sam, noise(20, 30))
+        assert (cache.hits, cache.misses) == (1, 2)
 
     def test_another_machine_is_another(
         self, sam: Sam, noise: Noise, monkeypatch: pytest.MonkeyPatch

@@ -60,7 +60,7 @@ class WatchedSession:
     """A session's three graphs, each a stage."""
 
     def __init__(self, session: Session, watcher: Watcher) -> None:
-        self.description = session.description
+        self.description, self.card = session.description, session.card
         self._session = session
         self._watcher = watcher
 

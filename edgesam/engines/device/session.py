@@ -54,6 +54,7 @@ class DeviceSession:
         self._masks = DeviceMasks(decoder, self._side_names)
         self._decoder = decoder
         self.description, self._limits = description, limits
+        self.card = f"{encoder.device.name}, CUDA {encoder.device.driver}"
         self._pictures = Pictures(encoder.device)
         self._lock = threading.Lock()
         self._no_masks: dict[str, Tensor] | None = None

@@ -142,7 +142,7 @@ class OpenVinoSession:
         self._decoder = decoder
         taken = {name for names in decoder.inputs for name in names}
         self._side_names = [name for names in image_side.outputs for name in names & taken]
-        self.description = f"openvino:{device}"
+        self.description, self.card = f"openvino:{device}", ""
 
     def encode(
         self, image: NDArray[np.float32], cancel: Cancel | None = None

@@ -196,7 +196,7 @@ class OrtSession:
         self._image_side = image_side
         self._decoder = decoder
         self._side_names = [output.name for output in image_side.get_outputs()]
-        self.description = f"onnxruntime:{device}"
+        self.description, self.card = f"onnxruntime:{device}", ""
 
     def encode(
         self, image: NDArray[np.float32], cancel: Cancel | None = None

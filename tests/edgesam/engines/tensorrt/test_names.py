@@ -83,7 +83,13 @@ def test_nothing_else_is_called(rtx: None) -> None:
     words = "name value load shape dtype device nbytes close get append pop update clear errors log"
     ours = {*words.split(), "graph", "network", "parser", "builder", "itemsize"}
     ours |= {"float32", "int32", "int64"}
-    for part in ("network", "types", "graph", "placing", "log"):  # those that hold objects of TensorRT's
+    for part in (
+        "network",
+        "types",
+        "graph",
+        "placing",
+        "log",
+    ):  # those that hold objects of TensorRT's
         path = ENGINES / f"{part}.py"
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             if isinstance(node, ast.Attribute) and node.attr in theirs - ours:
