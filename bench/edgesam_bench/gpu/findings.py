@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from edgesam.errors import EdgeSamError
+from edgesam.errors import EdgeSamError, ParityError
 from edgesam_bench.results import read_results, write_results
 
 COMMAND = "python -m edgesam_bench.gpu"
@@ -69,11 +69,17 @@ class Findings:
             return False
         return True
 
-    @property
-    def measured(self) -> bool:
-        """Whether there is any figure."""
-        found = self.content
-        return bool(found["peaks"] or found["tests"] or found["parity"] or found["speed"])
+    def read(self) -> None:
+        """Go on with what is in the file, which another process has written.
+
+        Raises:
+            ParityError: it cannot be read.
+        """
+        assert self._out is not None
+        try:
+            self.content = read_findings(self._out)
+        except ValueError as error:
+            raise ParityError(str(error)) from None
 
     def save(self) -> None:
         """Put it into the file.

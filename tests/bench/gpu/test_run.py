@@ -14,6 +14,8 @@ from edgesam_bench.gpu.__main__ import main, verdict
 from edgesam_bench.gpu.findings import read_findings
 from edgesam_bench.gpu.measures import MEASURES
 from edgesam_bench.gpu.page import markdown
+from edgesam_bench.gpu.run import Here
+from edgesam_bench.gpu.settings import Settings
 from edgesam_bench.gpu.tools import Tools, wait_for_nothing
 
 Run = Callable[..., dict[str, Any]]
@@ -96,10 +98,24 @@ def test_time_that_runs_out(run_fake: Run, make_cuda: Make, reasons: Reasons) ->
 
 
 def test_little_time_still_makes_a_whole_round(run_fake: Run, make_cuda: Make) -> None:
-    report = run_fake(make_cuda(), rounds=50, seconds=0.05)
+    report = run_fake(make_cuda(), rounds=50, seconds=0.6)
     rows = {row["measure"]: row for row in report["speed"]}
     assert set(rows) == set(MEASURES)
     assert rows["click"]["wall"]["n"] < 50 * MEASURES["click"].count
+
+
+def test_what_there_was_no_time_for_at_all(
+    run_fake: Run, make_cuda: Make, reasons: Reasons
+) -> None:
+    """Two contenders whose every look at the clock takes a millisecond."""
+    report = run_fake(make_cuda("one"), make_cuda("other"), rounds=50, seconds=0.12)
+    rows = [(row["contender"], row["measure"]) for row in report["speed"]]
+    assert ("one fp32", "encode") in rows
+    assert ("other fp32", "everything") not in rows
+    why = reasons(report)
+    assert why["mobile-sam, other fp32: everything"] == "time ran out"
+    alone = why["mobile-sam, one fp32: encode, in turn with the others"]
+    assert alone == "time ran out: its figures are of one round, alone"
 
 
 def test_device_times_are_taken_where_something_can(run_fake: Run, make_cuda: Make) -> None:
@@ -138,12 +154,10 @@ def test_a_machine_without_a_gpu(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("edgesam_bench.gpu.run.ENGINES", {})
     monkeypatch.setattr("edgesam_bench.gpu.card.shutil.which", lambda _: None)
-    monkeypatch.setattr(
-        "edgesam_bench.gpu.run.find_tools",
-        lambda _: Tools(None, "needs torch", wait_for_nothing, None, None),
-    )
+    nothing = Tools(None, "needs torch", wait_for_nothing, None, None)
+    here = Here(Settings(), engines={}, tools=nothing)
+    monkeypatch.setattr("edgesam_bench.gpu.__main__.Apart", lambda _: here)
     out = tmp_path / "gpu.json"
     assert main(["--json", str(out), "--seconds", "5"]) == 1
     told = {one["what"]: one["reason"] for one in read_findings(out)["not_measured"]}

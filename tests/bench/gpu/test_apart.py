@@ -1,0 +1,165 @@
+"""Stages in processes that end well, crash or hang: small programs in the place of real ones."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edgesam_bench.gpu.apart import Apart, own_command
+from edgesam_bench.gpu.clock import Deadline
+from edgesam_bench.gpu.findings import Findings, read_findings
+
+Play = Callable[..., tuple[Findings, list[list[str]]]]
+
+_HEAD = """
+import json, os, pathlib, sys, time
+out = pathlib.Path({out!r})
+without = {without!r}
+def found(row):
+    content = json.loads(out.read_text())
+    content["speed"].append(row)
+    out.write_text(json.dumps(content))
+def say(line):
+    print(line, file=sys.stderr, flush=True)
+"""
+
+
+@pytest.fixture
+def play(tmp_path: Path) -> Play:
+    """Has a program do the stage ``m``; gives what was found, and whom each process left out."""
+
+    def start(program: str, most: float = 60.0) -> tuple[Findings, list[list[str]]]:
+        out, calls = tmp_path / "gpu.json", []
+        findings = Findings(out, {}, lambda _: None)
+        findings.save()
+
+        def command(name: str, left: float, most: float, without: Sequence[str]) -> list[str]:
+            assert name == "m"
+            calls.append(list(without))
+            return [
+                sys.executable,
+                "-S",
+                "-c",
+                _HEAD.format(out=str(out), without=without) + program,
+            ]
+
+        now = time.perf_counter()
+        Apart(command)("m", findings, Deadline(now + most, time.perf_counter, now + most))
+        assert read_findings(out) == findings.content
+        return findings, calls
+
+    return start
+
+
+def test_a_stage_that_goes_well(play: Play) -> None:
+    findings, calls = play("found({'a': 1})")
+    assert findings.content["speed"] == [{"a": 1}]
+    assert findings.content["not_measured"] == []
+    assert calls == [[]]
+
+
+def test_a_contender_that_crashes_costs_no_other(play: Play) -> None:
+    """What was found before stays, and the stage begins anew without it."""
+    program = """
+if not without:
+    found("before")
+    say("> m, bad fp16: click: warming up")
+    say("terminate called")
+    os.abort()
+found("after")
+"""
+    findings, calls = play(program)
+    assert findings.content["speed"] == ["before", "after"]
+    assert calls == [[], ["bad fp16"]]
+    (line,) = findings.content["not_measured"]
+    assert line["what"] == "m, bad fp16"
+    if os.name == "posix":
+        assert "crashed (SIGABRT), at: m, bad fp16: click: warming up" in line["reason"]
+    assert line["reason"].endswith("(terminate called)")
+
+
+def test_one_that_is_not_known_is_not_tried_again(play: Play) -> None:
+    findings, calls = play("say('> m: preparing its bundle'); raise SystemExit(1)")
+    assert calls == [[]]
+    (line,) = findings.content["not_measured"]
+    assert line == {
+        "what": "m",
+        "reason": "its process ended with exit code 1, at: m: preparing its bundle",
+    }
+
+
+def test_one_that_hangs_is_ended(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With what it started; and nothing is begun for which there is no time."""
+    monkeypatch.setattr("edgesam_bench.gpu.apart._GRACE", 1.0)
+    program = """
+import subprocess
+child = subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(600)"])
+found(child.pid)
+say("> m, slow fp16: encode: warming up")
+time.sleep(600)
+"""
+    findings, calls = play(program, most=1.5)
+    assert calls == [[]]
+    (line,) = findings.content["not_measured"]
+    assert line["what"] == "m, slow fp16"
+    assert "was ended after" in line["reason"]
+    if os.name == "posix":
+        (started,) = findings.content["speed"]
+        for _ in range(100):
+            if not _runs(started):
+                break
+            time.sleep(0.05)
+        assert not _runs(started)
+
+
+def _runs(process: int) -> bool:
+    stat = Path(f"/proc/{process}/stat")
+    if not stat.is_file():
+        return False
+    return stat.read_text().rsplit(")", 1)[1].split()[0] not in ("Z", "X")
+
+
+def test_this_program_is_told_what_a_person_chose(tmp_path: Path) -> None:
+    command = own_command(["--rounds", "3"], tmp_path / "gpu.json")
+    words: Any = command("sam-vit-b", 60.0, 70.0, ["onnxruntime fp16"])
+    told = " ".join(words[1:])
+    assert told.startswith("-m edgesam_bench.gpu --rounds 3 --json ")
+    assert told.endswith(
+        "--only sam-vit-b --seconds 60.000 --most 70.000 --without onnxruntime fp16"
+    )
+    assert words[-1] == "onnxruntime fp16"
+
+
+def test_one_stage_goes_on_with_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from edgesam_bench.gpu.__main__ import main
+
+    out = tmp_path / "gpu.json"
+    findings = Findings(out, {"card": None}, lambda _: None)
+    findings.content["speed"] = [{"model": "lite-medsam", "contender": "x", "kept": True}]
+    findings.save()
+    asked: list[Any] = []
+
+    class Worker:
+        def __init__(self, settings: Any, without: Sequence[str]) -> None:
+            asked.append((settings.rounds, without))
+
+        def __call__(self, name: str, findings: Findings, deadline: Deadline) -> None:
+            asked.append(name)
+            assert 0 < deadline.left() <= 5 < deadline.most() <= 9
+            findings.content["parity"].append("new")
+
+    monkeypatch.setattr("edgesam_bench.gpu.__main__.Here", Worker)
+    call = ["--json", str(out), "--only", "lite-medsam", "--seconds", "5", "--most", "9"]
+    assert main([*call, "--rounds", "2", "--without", "x", "--without", "y"]) == 0
+    assert asked == [(2, ["x", "y"]), "lite-medsam"]
+    content = json.loads(out.read_text("utf-8"))
+    assert content["speed"] == findings.content["speed"]
+    assert content["parity"] == ["new"]
+    assert not content["finished"], "that is for who leads it"
