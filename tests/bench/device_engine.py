@@ -91,6 +91,7 @@ class DeviceFakeSession(FakeSession):
         offset: float = 1.0,
     ) -> Answer:
         self._engine.done.append("finish")
+        on_host(side[0])
         logits, iou = super().decode(side, prompts, tokens)
         flat = logits.reshape(-1, *logits.shape[-2:])
         return Answer(logits, iou, cpu.finish(flat, frame, offset))

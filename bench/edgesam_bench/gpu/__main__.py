@@ -23,7 +23,7 @@ from typing import Any
 
 from edgesam.commands import FAILED, GATE, OK
 from edgesam.errors import EdgeSamError
-from edgesam_bench.gpu.apart import Apart, own_command, told
+from edgesam_bench.gpu.apart import Apart, end_with_parent, own_command, told
 from edgesam_bench.gpu.clock import Deadline
 from edgesam_bench.gpu.findings import Findings
 from edgesam_bench.gpu.page import markdown
@@ -51,6 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(str(error))
     try:
         if options.only is not None:
+            end_with_parent()
             _one(options, settings)
             return OK
         worker = Apart(own_command(_repeated(options), options.json))

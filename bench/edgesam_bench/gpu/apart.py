@@ -69,7 +69,7 @@ class _Child:
         self.last, self.complaint = "its start", ""
         self._process = subprocess.Popen(
             command,
-            stdin=subprocess.DEVNULL,
+            stdin=subprocess.PIPE,  # see end_with_parent
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
             text=True,
@@ -113,6 +113,8 @@ class _Child:
             else:
                 self._process.kill()
         self._process.wait()
+        assert self._process.stdin is not None
+        self._process.stdin.close()
 
 
 MARK = "> "
@@ -122,6 +124,16 @@ MARK = "> "
 def told(line: str) -> None:
     """The progress of a process that is asked."""
     print(f"{MARK}{line}", file=sys.stderr, flush=True)
+
+
+def end_with_parent() -> None:
+    """Have a process that is asked end when who asks it was killed: its input ends then."""
+
+    def listen() -> None:
+        sys.stdin.buffer.read()
+        os._exit(1)
+
+    threading.Thread(target=listen, daemon=True).start()
 
 
 def _told(code: int) -> str:

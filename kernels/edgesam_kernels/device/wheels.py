@@ -1,4 +1,4 @@
-"""Libraries in NVIDIA's wheels, wherever Python finds the wheels. Knows names, nothing of a library.
+"""Libraries in NVIDIA's wheels, wherever Python finds the wheels. Knows their names alone.
 
 Who needs one looks for it in site-packages (cuda-bindings) or beside itself (ONNX Runtime). Wheels
 may lie in any other folder on Python's path, too: what was loaded from there is then found by its

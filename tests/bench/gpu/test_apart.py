@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -126,6 +127,19 @@ def _runs(process: int) -> bool:
     return stat.read_text().rsplit(")", 1)[1].split()[0] not in ("Z", "X")
 
 
+def test_a_process_ends_with_who_asks_it() -> None:
+    program = "from edgesam_bench.gpu.apart import end_with_parent as e; e(); print(1, flush=True);"
+    program += "import time; time.sleep(600)"
+    command = [sys.executable, "-c", program]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stdout.readline().strip() == b"1"
+        assert process.poll() is None
+        process.stdin.close()
+        assert process.wait(60) == 1
+
+
 def test_this_program_is_told_what_a_person_chose(tmp_path: Path) -> None:
     command = own_command(["--rounds", "3"], tmp_path / "gpu.json")
     words: Any = command("sam-vit-b", 60.0, 70.0, ["onnxruntime fp16"])
@@ -156,9 +170,10 @@ def test_one_stage_goes_on_with_the_file(tmp_path: Path, monkeypatch: pytest.Mon
             findings.content["parity"].append("new")
 
     monkeypatch.setattr("edgesam_bench.gpu.__main__.Here", Worker)
+    monkeypatch.setattr("edgesam_bench.gpu.__main__.end_with_parent", lambda: asked.append("ends"))
     call = ["--json", str(out), "--only", "lite-medsam", "--seconds", "5", "--most", "9"]
     assert main([*call, "--rounds", "2", "--without", "x", "--without", "y"]) == 0
-    assert asked == [(2, ["x", "y"]), "lite-medsam"]
+    assert asked == ["ends", (2, ["x", "y"]), "lite-medsam"]
     content = json.loads(out.read_text("utf-8"))
     assert content["speed"] == findings.content["speed"]
     assert content["parity"] == ["new"]

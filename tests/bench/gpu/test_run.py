@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -17,6 +19,9 @@ from edgesam_bench.gpu.page import markdown
 from edgesam_bench.gpu.run import Here
 from edgesam_bench.gpu.settings import Settings
 from edgesam_bench.gpu.tools import Tools, wait_for_nothing
+
+from ..device_engine import DeviceFake
+from .conftest import Clock
 
 Run = Callable[..., dict[str, Any]]
 Reasons = Callable[[dict[str, Any]], dict[str, str]]
@@ -164,6 +169,32 @@ def test_a_machine_without_a_gpu(
     assert "no NVIDIA driver" in told["the card"]
     assert "lite-medsam" in told
     assert "no NVIDIA driver" in capsys.readouterr().out
+
+
+def test_what_is_not_installed_stops_nothing() -> None:
+    """The program needs but NumPy and Pillow to begin: all else is asked for where it is needed."""
+    program = (
+        "import sys, edgesam_bench.gpu.__main__\n"
+        "print(*{'onnx', 'onnx_ir', 'pydicom', 'torch', 'onnxruntime', 'cuda'} & set(sys.modules))"
+    )
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
+def test_a_device_that_hands_out_what_is_not_there_yet(run_fake: Run) -> None:
+    """It prepares and finishes itself, as the product has it, and nothing timed ends before it."""
+    engine, ticking = DeviceFake(), Clock()
+
+    def clock() -> float:
+        assert all(late.waited for _, late in engine.late), "the device was not done yet"
+        return ticking()
+
+    report = run_fake(engine, clock=clock)
+    assert {row["measure"] for row in report["speed"]} == set(MEASURES)
+    assert report["parity"][0]["mask_iou"]["worst"] == 1
+    assert engine.done.count("prepare") > report["frames"] * report["rounds"]
+    assert engine.done.count("finish") > 20
 
 
 def test_a_bundle_must_be_named(capsys: pytest.CaptureFixture[str]) -> None:
