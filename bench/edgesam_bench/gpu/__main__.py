@@ -23,7 +23,7 @@ from typing import Any
 
 from edgesam.commands import FAILED, GATE, OK
 from edgesam.errors import EdgeSamError
-from edgesam_bench.gpu.apart import Apart, end_with_parent, own_command, told
+from edgesam_bench.gpu.apart import Apart, end_with_parent, leave, own_command, told
 from edgesam_bench.gpu.clock import Deadline
 from edgesam_bench.gpu.findings import Findings
 from edgesam_bench.gpu.page import markdown
@@ -53,6 +53,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.only is not None:
             end_with_parent()
             _one(options, settings)
+            leave()
             return OK
         worker = Apart(own_command(_repeated(options), options.json))
         report = run(settings, options.json, worker, progress=_say)

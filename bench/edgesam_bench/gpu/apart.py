@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from edgesam_bench.gpu.clock import Deadline
-from edgesam_bench.gpu.findings import Findings
+from edgesam_bench.gpu.findings import FOUND, Findings
 
 Command = Callable[[str, float, float, Sequence[str]], Sequence[str]]
 """What does a stage: its name, seconds, seconds at most, contenders that are left out."""
@@ -122,18 +122,25 @@ MARK = "> "
 
 
 def told(line: str) -> None:
-    """The progress of a process that is asked."""
-    print(f"{MARK}{line}", file=sys.stderr, flush=True)
+    """The progress of a process that is asked; what was found is nothing that is done next."""
+    mark = "" if line.startswith(FOUND) else MARK
+    print(f"{mark}{line}", file=sys.stderr, flush=True)
 
 
 def end_with_parent() -> None:
     """Have a process that is asked end when who asks it was killed: its input ends then."""
 
     def listen() -> None:
-        sys.stdin.buffer.read()
+        while os.read(0, 1):  # no stream of Python's: its lock would be held when Python ends
+            pass
         os._exit(1)
 
     threading.Thread(target=listen, daemon=True).start()
+
+
+def leave() -> None:
+    """End at once, all being saved: a device's libraries crash and hang when they are taken down."""
+    os._exit(0)
 
 
 def _told(code: int) -> str:

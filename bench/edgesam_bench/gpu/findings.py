@@ -11,6 +11,8 @@ from edgesam_bench.results import read_results, write_results
 
 COMMAND = "python -m edgesam_bench.gpu"
 SCHEMA = 1
+FOUND = ("not measured: ", "FAILED  ")
+"""How lines of progress begin that tell what was found, not what is done."""
 
 
 class Findings:
@@ -49,12 +51,12 @@ class Findings:
         line = {"what": what, "reason": " ".join(reason.split())}
         if line not in self.content["not_measured"]:
             self.content["not_measured"].append(line)
-            self.progress(f"not measured: {what}: {line['reason']}")
+            self.progress(f"{FOUND[0]}{what}: {line['reason']}")
 
     def failed(self, line: str) -> None:
         """A gate that does not hold."""
         self.content["failures"].append(line)
-        self.progress(f"FAILED  {line}")
+        self.progress(f"{FOUND[1]}{line}")
 
     def attempt(self, what: str, work: Callable[[], None]) -> bool:
         """Whether it went through; what went wrong is listed as not measured.

@@ -34,7 +34,7 @@ class Measure:
 
 MEASURES = {
     "encode": Measure(
-        "encode: prepared picture (on the device) to embedding; ours with the decoder's side of it",
+        "encode: prepared picture to embedding",
         lambda c, _: c.encode(),
         10,
         profiled=10,

@@ -39,7 +39,10 @@ def _heading(report: Mapping[str, Any]) -> str:
     return (
         f"### {name}\n\n{driver}{report['processor']}; {versions}. A picture of {width} × {height} "
         f"pixels; rounds, contenders in turn: {report['rounds']}. Wall times end when the "
-        f"device has nothing left to do; device times are those in which a kernel or a copy ran."
+        f"device has nothing left to do; device times are those in which a kernel or a copy ran. "
+        f"Encode begins with the prepared picture on the device; edgesam's ends with the picture's "
+        f"side of the decoder, too, which PyTorch makes in every click. PyTorch's pictures are "
+        f"prepared on the host."
         f"{ended}\n"
     )
 

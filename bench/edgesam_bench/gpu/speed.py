@@ -32,6 +32,7 @@ class Race:
         model: its name.
         bundle: of edgesam's contenders; its graphs say how much work there is.
         frames: in a call of a measure of frames.
+        never: measures that nobody is asked for, and why.
         contenders: open, at most one of a name.
         samples: measure -> contender -> for each round its wall times in seconds.
         device: measure -> contender -> device times in seconds.
@@ -43,6 +44,7 @@ class Race:
     model: str
     bundle: Bundle
     frames: int
+    never: dict[str, str] = field(default_factory=dict)
     contenders: list[Contender] = field(default_factory=list)
     samples: dict[str, dict[str, list[list[float]]]] = field(default_factory=dict)
     device: dict[str, dict[str, list[float]]] = field(default_factory=dict)
@@ -70,7 +72,7 @@ def enter(
     the time, costs it no figure.
     """
     race.contenders.append(contender)
-    for name, why in contender.without().items():
+    for name, why in {**race.never, **contender.without()}.items():
         findings.missing(race.what(name, contender), why)
         race.dropped.add((name, contender.name))
     for name in MEASURES:
@@ -102,10 +104,10 @@ def in_turn(
         _publish(race, findings)
     if len(race.contenders) > 1:
         for contender in race.contenders:
-            for name in MEASURES:
-                if (name, contender.name) in race.alone:
-                    what = f"{race.what(name, contender)}, in turn with the others"
-                    findings.missing(what, "time ran out: its figures are of one round, alone")
+            names = [name for name in MEASURES if (name, contender.name) in race.alone]
+            if names:
+                what = f"{race.what(', '.join(names), contender)}, in turn with the others"
+                findings.missing(what, "time ran out: its figures are of one round, alone")
     _device(race, findings, tools, deadline)
     _publish(race, findings)
 
@@ -209,10 +211,10 @@ def _device(race: Race, findings: Findings, tools: Tools, deadline: Deadline) ->
 
 def _rows(race: Race, findings: Findings) -> list[dict[str, Any]]:
     rows = []
-    by_name = {contender.name: contender for contender in race.contenders}
+    by_name = {contender.name: contender for contender in race.contenders}  # in that order
     peers = [contender.name for contender in race.contenders if not contender.ours]
     for name, samples in race.samples.items():
-        for contender, rounds in samples.items():
+        for contender, rounds in ((one, samples[one]) for one in by_name if one in samples):
             wall = described(rounds)
             device = race.device.get(name, {}).get(contender)
             row: dict[str, Any] = {

@@ -83,7 +83,7 @@ class WatchedSession:
     def decode(
         self, side: ImageSide, prompts: Prompts, tokens: Sequence[int]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        return self._watcher.call("decode", self._session.decode, side, prompts, tokens)
+        return self._watcher.call("decode", self._decoded, side, prompts, tokens)
 
     def close(self) -> None:
         self._session.close()
@@ -92,7 +92,7 @@ class WatchedSession:
         return self._watcher.call("prepare", self._prepared, *given)
 
     def _finish(self, *given: Any) -> Answer:
-        return self._watcher.call("decode", self._session.finish, *given)
+        return self._watcher.call("decode", self._finished, *given)
 
     # A GPU's answers are there later than they are given.
 
@@ -104,6 +104,14 @@ class WatchedSession:
 
     def _sided(self, embedding: Tensor, masks: MaskPrompts) -> ImageSide:
         return tuple(map(finished, self._session.image_side(embedding, masks)))
+
+    def _decoded(self, *given: Any) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        logits, iou = self._session.decode(*given)
+        return logits, iou
+
+    def _finished(self, *given: Any) -> Answer:
+        answer: Answer = self._session.finish(*given)
+        return answer
 
 
 @contextmanager

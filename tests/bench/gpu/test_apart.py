@@ -13,7 +13,8 @@ from typing import Any
 
 import pytest
 
-from edgesam_bench.gpu.apart import Apart, own_command
+from edgesam.engines import ENGINES
+from edgesam_bench.gpu.apart import Apart, own_command, told
 from edgesam_bench.gpu.clock import Deadline
 from edgesam_bench.gpu.findings import Findings, read_findings
 
@@ -72,6 +73,7 @@ def test_a_contender_that_crashes_costs_no_other(play: Play) -> None:
 if not without:
     found("before")
     say("> m, bad fp16: click: warming up")
+    say("not measured: something")
     say("terminate called")
     os.abort()
 found("after")
@@ -127,6 +129,34 @@ def _runs(process: int) -> bool:
     return stat.read_text().rsplit(")", 1)[1].split()[0] not in ("Z", "X")
 
 
+def test_a_process_that_is_done_ends_while_it_is_listened_to() -> None:
+    program = "from edgesam_bench.gpu.apart import end_with_parent as e; e()"
+    with subprocess.Popen([sys.executable, "-c", program], stdin=subprocess.PIPE) as process:
+        assert process.wait(60) == 0
+
+
+def test_what_was_found_is_not_what_is_done(capsys: pytest.CaptureFixture[str]) -> None:
+    Findings(None, {}, told).missing("m, x: click", "it is not there")
+    told("m, x: batch")
+    assert capsys.readouterr().err.splitlines() == [
+        "not measured: m, x: click: it is not there",
+        "> m, x: batch",
+    ]
+
+
+def test_the_program_itself(tmp_path: Path) -> None:
+    """A stage in a process of its own, on whatever machine this is."""
+    findings = Findings(tmp_path / "gpu.json", {}, lambda _: None)
+    findings.save()
+    now = time.perf_counter()
+    deadline = Deadline(now + 1e-9, time.perf_counter, now + 60)  # it has passed: little is done
+    arguments = ["--data", str(tmp_path), "--rounds", "1"]
+    Apart(own_command(arguments, tmp_path / "gpu.json"))("peaks", findings, deadline)
+    reasons = [one["reason"] for one in findings.content["not_measured"]]
+    assert set(findings.content["engines"]) == set(ENGINES)
+    assert not [reason for reason in reasons if "its process" in reason]
+
+
 def test_a_process_ends_with_who_asks_it() -> None:
     program = "from edgesam_bench.gpu.apart import end_with_parent as e; e(); print(1, flush=True);"
     program += "import time; time.sleep(600)"
@@ -143,7 +173,6 @@ def test_a_process_ends_with_who_asks_it() -> None:
 def test_this_program_is_told_what_a_person_chose(tmp_path: Path) -> None:
     command = own_command(["--rounds", "3"], tmp_path / "gpu.json")
     words: Any = command("sam-vit-b", 60.0, 70.0, ["onnxruntime fp16"])
-    told = " ".join(words[1:])
     assert told.startswith("-m edgesam_bench.gpu --rounds 3 --json ")
     assert told.endswith(
         "--only sam-vit-b --seconds 60.000 --most 70.000 --without onnxruntime fp16"
@@ -170,10 +199,12 @@ def test_one_stage_goes_on_with_the_file(tmp_path: Path, monkeypatch: pytest.Mon
             findings.content["parity"].append("new")
 
     monkeypatch.setattr("edgesam_bench.gpu.__main__.Here", Worker)
-    monkeypatch.setattr("edgesam_bench.gpu.__main__.end_with_parent", lambda: asked.append("ends"))
+    program = "edgesam_bench.gpu.__main__"
+    monkeypatch.setattr(f"{program}.end_with_parent", lambda: asked.append("ends"))
+    monkeypatch.setattr(f"{program}.leave", lambda: asked.append("leaves"))
     call = ["--json", str(out), "--only", "lite-medsam", "--seconds", "5", "--most", "9"]
     assert main([*call, "--rounds", "2", "--without", "x", "--without", "y"]) == 0
-    assert asked == ["ends", (2, ["x", "y"]), "lite-medsam"]
+    assert asked == ["ends", (2, ["x", "y"]), "lite-medsam", "leaves"]
     content = json.loads(out.read_text("utf-8"))
     assert content["speed"] == findings.content["speed"]
     assert content["parity"] == ["new"]
