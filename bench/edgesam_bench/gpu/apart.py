@@ -139,7 +139,7 @@ def end_with_parent() -> None:
 
 
 def leave() -> None:
-    """End at once, all being saved: a device's libraries crash and hang when they are taken down."""
+    """End at once, all being saved: a device's libraries crash and hang as they are taken down."""
     os._exit(0)
 
 

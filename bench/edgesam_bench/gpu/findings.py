@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +46,7 @@ class Findings:
             "speed": [],
             "not_measured": [],
             "failures": [],
+            "warnings": [],
         }
 
     def missing(self, what: str, reason: str) -> None:
@@ -71,6 +74,16 @@ class Findings:
             return False
         return True
 
+    @contextmanager
+    def warned(self) -> Iterator[None]:
+        """Inside, edgesam's warnings are kept: how something runs may not be as one thinks."""
+        logger, handler = logging.getLogger("edgesam"), _Warnings(self.content["warnings"])
+        logger.addHandler(handler)
+        try:
+            yield
+        finally:
+            logger.removeHandler(handler)
+
     def read(self) -> None:
         """Go on with what is in the file, which another process has written.
 
@@ -91,6 +104,17 @@ class Findings:
         """
         if self._out is not None:
             write_results(self._out, self.content)
+
+
+class _Warnings(logging.Handler):
+    def __init__(self, lines: list[str]) -> None:
+        super().__init__(logging.WARNING)
+        self._lines = lines
+
+    def emit(self, record: logging.LogRecord) -> None:
+        line = " ".join(record.getMessage().split())
+        if line not in self._lines:
+            self._lines.append(line)
 
 
 def told(error: BaseException) -> str:

@@ -101,7 +101,7 @@ class Here:
             peaks.measure(tools, findings, deadline, self._clock)
             return
         stages = Model(name, self._settings, findings, tools, deadline, self._clock, self._without)
-        with tempfile.TemporaryDirectory(prefix="edgesam-gpu-") as scratch:
+        with tempfile.TemporaryDirectory(prefix="edgesam-gpu-") as scratch, findings.warned():
             stages.measure(self._engines, usable, Path(scratch))
 
 

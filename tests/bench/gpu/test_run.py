@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import subprocess
 import sys
 from collections.abc import Callable
@@ -154,6 +155,20 @@ def test_what_was_found_is_there_after_a_kill(
     assert not kept["finished"]
     assert kept["parity"]
     assert "did not end" in markdown([kept])
+
+
+def test_what_edgesam_warns_of_is_in_the_report(run_fake: Run, make_cuda: Make) -> None:
+    """As that something runs without a CUDA graph: its figures are other ones then."""
+
+    class Warns(type(make_cuda())):  # type: ignore[misc]
+        def open(self, graphs: Any, **how: Any) -> Any:
+            if how["device"] == "cuda":
+                logging.getLogger("edgesam").warning("it runs without a %s", "CUDA graph")
+            return super().open(graphs, **how)
+
+    report = run_fake(Warns())
+    assert report["warnings"].count("it runs without a CUDA graph") == 1
+    assert "- it runs without a CUDA graph\n" in markdown([report])
 
 
 def test_a_machine_without_a_gpu(
