@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -24,7 +25,9 @@ Command = Callable[[str, float, float, Sequence[str]], Sequence[str]]
 """What does a stage: its name, seconds, seconds at most, contenders that are left out."""
 
 _GRACE = 5.0  # seconds, in which a process may end by itself
-_WORTH = 15.0  # seconds, without which nothing is begun anew
+_WORTH = 30.0  # seconds, without which nothing is begun anew
+_SILENT = 120.0  # seconds, after which a process hangs: compilers need most of them
+_LOOK = 0.1  # seconds
 
 
 class Apart:
@@ -67,6 +70,7 @@ class _Child:
 
     def __init__(self, command: Sequence[str], progress: Callable[[str], None]) -> None:
         self.last, self.complaint = "its start", ""
+        self._heard = time.monotonic()
         self._process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,  # see end_with_parent
@@ -83,15 +87,18 @@ class _Child:
 
     def wait(self, seconds: float) -> str | None:
         """How it ended, in words; None if it did its work."""
+        end, code = time.monotonic() + seconds, None
         try:
-            code = self._process.wait(seconds)
-        except subprocess.TimeoutExpired:
-            ended: str | None = f"was ended after {seconds:.0f} s"
+            while (code := self._process.poll()) is None:
+                now = time.monotonic()
+                if now > end or now > self._heard + _SILENT:
+                    break
+                time.sleep(_LOOK)
         except BaseException:  # Ctrl-C: it is in a session of its own, and would stay
             self._end()
             raise
-        else:
-            ended = None if code == 0 else _told(code)
+        silent = time.monotonic() - self._heard
+        ended = None if code == 0 else _told(code, silent)
         self._end()
         self._reader.join(_GRACE)
         return ended
@@ -100,6 +107,7 @@ class _Child:
         assert self._process.stderr is not None
         with self._process.stderr as lines:
             for line in lines:
+                self._heard = time.monotonic()
                 if line.startswith(MARK):
                     self.last, self.complaint = line.removeprefix(MARK).strip(), ""
                 elif line.strip():
@@ -143,8 +151,10 @@ def leave() -> None:
     os._exit(0)
 
 
-def _told(code: int) -> str:
-    """As the system has it: below 0 is a signal."""
+def _told(code: int | None, silent: float) -> str:
+    """As the system has it: below 0 is a signal; None: it did not end."""
+    if code is None:
+        return f"was ended when it had said nothing for {silent:.0f} s"
     if code >= 0:
         return f"ended with exit code {code}"
     with contextlib.suppress(ValueError):

@@ -32,7 +32,7 @@ class Model:
         model: its name.
         settings, findings, tools, clock: see there.
         deadline: of all its stages.
-        without: contenders that are left out: their figures stay as they are.
+        without: contenders that are left out.
     """
 
     model: str
@@ -46,7 +46,6 @@ class Model:
     def measure(self, engines: Mapping[str, Engine], usable: Sequence[str], scratch: Path) -> None:
         """Parity before speed, and ours before peers: what they compile costs it no time."""
         model, findings = self.model, self.findings
-        self._forget()
 
         def stages() -> None:
             findings.progress(f"{model}: preparing its bundle")
@@ -66,16 +65,6 @@ class Model:
         else:
             findings.attempt(model, stages)
         findings.save()
-
-    def _forget(self) -> None:
-        """What an earlier attempt left of those that are measured again."""
-        content = self.findings.content
-        for key in ("contenders", "speed"):
-            content[key] = [
-                one
-                for one in content[key]
-                if one["model"] != self.model or one["contender"] in self.without
-            ]
 
     def _race(self, subject: Subject, ours: Sequence[EdgeSam], opened: ExitStack) -> None:
         race = speed.Race(self.model, subject.bundle, len(self.settings.material.frames))
@@ -166,7 +155,9 @@ def _opened_peers(stage: Model, subject: Subject, opened: ExitStack) -> Iterator
 
 
 def _introduce(stage: Model, subject: Subject, contender: Contender, seconds: float) -> None:
-    stage.findings.content["contenders"].append(
+    told, who = stage.findings.content["contenders"], (stage.model, contender.name)
+    told[:] = [one for one in told if (one["model"], one["contender"]) != who]
+    told.append(
         {
             "model": stage.model,
             "contender": contender.name,

@@ -37,6 +37,7 @@ class Race:
         samples: measure -> contender -> for each round its wall times in seconds.
         device: measure -> contender -> device times in seconds.
         dropped: measure and contender of what has no figure.
+        failed: those of them that were tried.
         alone: of what was measured once so far, before others were there.
         macs: multiply-accumulates of graphs, None where they cannot be counted.
     """
@@ -49,11 +50,20 @@ class Race:
     samples: dict[str, dict[str, list[list[float]]]] = field(default_factory=dict)
     device: dict[str, dict[str, list[float]]] = field(default_factory=dict)
     dropped: set[tuple[str, str]] = field(default_factory=set)
+    failed: set[tuple[str, str]] = field(default_factory=set)
     alone: set[tuple[str, str]] = field(default_factory=set)
     macs: dict[tuple[str, ...], int | None] = field(default_factory=dict)
 
     def has(self, measure: str, contender: Contender) -> bool:
         return (measure, contender.name) not in self.dropped
+
+    def fail(self, measure: str, contender: Contender) -> None:
+        """It has no such figure at all, not even what was found before."""
+        one = measure, contender.name
+        self.dropped.add(one)
+        self.failed.add(one)
+        self.alone.discard(one)
+        self.samples.get(measure, {}).pop(contender.name, None)
 
     def what(self, measure: str, contender: Contender) -> str:
         """How it is called where it is not measured."""
@@ -113,14 +123,15 @@ def in_turn(
 
 
 def _publish(race: Race, findings: Findings) -> None:
-    others = [row for row in findings.content["speed"] if not _is_of(race, row)]
-    findings.content["speed"] = others + _rows(race, findings)
+    """Rows take the place of those of an earlier attempt; what was not measured again stays."""
+    again = {(name, one) for name, samples in race.samples.items() for one in samples}
+    again |= race.failed
+    findings.content["speed"] = [
+        row
+        for row in findings.content["speed"]
+        if row["model"] != race.model or (row["measure"], row["contender"]) not in again
+    ] + _rows(race, findings)
     findings.save()
-
-
-def _is_of(race: Race, row: Mapping[str, Any]) -> bool:
-    names = [contender.name for contender in race.contenders]
-    return row["model"] == race.model and row["contender"] in names
 
 
 def agreement(contender: Contender, beside: Contender) -> dict[str, float]:
@@ -146,7 +157,7 @@ def _warm(race: Race, name: str, contender: Contender, findings: Findings, tools
         tools.synchronize()
 
     if not findings.attempt(race.what(name, contender), work):
-        race.dropped.add((name, contender.name))
+        race.fail(name, contender)
 
 
 def _timed(
@@ -178,9 +189,7 @@ def _timed(
             samples.pop(contender.name, None)
         samples.setdefault(contender.name, []).append(values)
     else:
-        race.dropped.add((name, contender.name))
-        race.alone.discard((name, contender.name))
-        samples.pop(contender.name, None)
+        race.fail(name, contender)
 
 
 def _device(race: Race, findings: Findings, tools: Tools, deadline: Deadline) -> None:

@@ -112,7 +112,7 @@ time.sleep(600)
     assert calls == [[]]
     (line,) = findings.content["not_measured"]
     assert line["what"] == "m, slow fp16"
-    assert "was ended after" in line["reason"]
+    assert "was ended when it had said nothing for" in line["reason"]
     if os.name == "posix":
         (started,) = findings.content["speed"]
         for _ in range(100):
@@ -120,6 +120,21 @@ time.sleep(600)
                 break
             time.sleep(0.05)
         assert not _runs(started)
+
+
+def test_one_that_says_nothing_leaves_the_others_time(
+    play: Play, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edgesam_bench.gpu.apart._SILENT", 1.0)
+    program = """
+if not without:
+    say("> m, slow fp16: encode: warming up")
+    time.sleep(600)
+found("others")
+"""
+    findings, calls = play(program)
+    assert calls == [[], ["slow fp16"]]
+    assert findings.content["speed"] == ["others"]
 
 
 def _runs(process: int) -> bool:
