@@ -1,4 +1,4 @@
-"""A checkpoint as a bundle while something is measured on it. Knows the command line, no graph."""
+"""A checkpoint as a bundle while something is measured on it. Knows a command, no graph."""
 
 from __future__ import annotations
 
@@ -11,7 +11,19 @@ from pathlib import Path
 
 from edgesam.errors import ParityError
 
-_EDGESAM = "from edgesam.commands import main; raise SystemExit(main())"
+# ``edgesam export`` without entry points, which a checkout that is not installed has not.
+_EXPORT = """
+import argparse
+from edgesam.commands import shared_options
+from edgesam.errors import EdgeSamError
+from edgesam_export.commands import export
+parser = argparse.ArgumentParser(parents=[shared_options()])
+export.add_arguments(parser)
+try:
+    raise SystemExit(export.run(parser.parse_args()))
+except EdgeSamError as error:
+    raise SystemExit(str(error))
+"""
 
 
 @contextmanager
@@ -35,11 +47,11 @@ def exported(
     folder = checkpoint.parent if folder is None else folder
     with tempfile.TemporaryDirectory(prefix=".bundle-", dir=folder) as scratch:
         bundle = Path(scratch) / "bundle"
-        command = [sys.executable, "-c", _EDGESAM, "export", str(checkpoint), "-o", str(bundle)]
+        command = [sys.executable, "-c", _EXPORT, str(checkpoint), "-o", str(bundle)]
         command += ["--profile", profile]
         command += [part for variant in variants for part in ("--variant", variant)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-            raise ParityError(f"no bundle to measure: {last.removeprefix('edgesam: ')}")
+            raise ParityError(f"no bundle to measure: {last}")
         yield bundle

@@ -1,9 +1,13 @@
 """All that can be measured of edgesam on an NVIDIA card, in under 8 minutes; knows no stage.
 
-    python -m edgesam_bench.gpu --json bench/results/gpu-h200.json
+    PYTHONPATH=.:kernels:bench:export python -m edgesam_bench.gpu --json bench/results/gpu-h200.json
 
-Run it from the root of a checkout. What is not installed or refuses is listed as not measured, with
-its reason. The file is written after every stage: what was measured before a kill is in it.
+Run it from the root of a checkout. Packages that are not installed but lie unpacked in a folder
+(onnxruntime-gpu, cuda-bindings, NVIDIA's libraries) are found if that folder is on PYTHONPATH, too.
+Models that are not in EDGESAM_HOME are given by --bundle, or are measured on random weights, and
+medical pictures by --data. What is not installed or refuses is listed as not measured, with its
+reason. Each model is measured in a process of its own, which is ended when its time is over; the
+file is written as figures come: what was measured before a kill is in it.
 Exit codes: 0 measured and all gates hold, 1 nothing could be measured, 2 usage, 3 a gate or a test
 failed.
 """
@@ -14,12 +18,17 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from time import perf_counter
 from typing import Any
 
 from edgesam.commands import FAILED, GATE, OK
 from edgesam.errors import EdgeSamError
+from edgesam_bench.gpu.apart import Apart, end_with_parent, leave, own_command, told
+from edgesam_bench.gpu.clock import Deadline
+from edgesam_bench.gpu.findings import Findings
 from edgesam_bench.gpu.page import markdown
-from edgesam_bench.gpu.run import Settings, run
+from edgesam_bench.gpu.run import Here, run
+from edgesam_bench.gpu.settings import Settings
 from edgesam_bench.gpu.subjects import MODELS
 from edgesam_bench.pictures import DEFAULT_FOLDER
 
@@ -41,7 +50,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ValueError as error:
         parser.error(str(error))
     try:
-        report = run(settings, options.json, progress=_say)
+        if options.only is not None:
+            end_with_parent()
+            _one(options, settings)
+            leave()
+            return OK
+        worker = Apart(own_command(_repeated(options), options.json))
+        report = run(settings, options.json, worker, progress=_say)
     except EdgeSamError as error:
         print(f"error: {error}", file=sys.stderr)
         return FAILED
@@ -54,6 +69,22 @@ def verdict(report: dict[str, Any]) -> int:
     if report["failures"]:
         return GATE
     return OK if any(report[figure] for figure in _FIGURES) else FAILED
+
+
+def _one(options: argparse.Namespace, settings: Settings) -> None:
+    """One stage of a run that another process leads."""
+    now = perf_counter()
+    deadline = Deadline(now + options.seconds, perf_counter, now + options.most)
+    findings = Findings(options.json, {}, told)
+    findings.read()
+    Here(settings, without=options.without)(options.only, findings, deadline)
+    findings.save()
+
+
+def _repeated(options: argparse.Namespace) -> list[str]:
+    """What one stage has to be told of what a person chose."""
+    words = ["--data", str(options.data), "--rounds", str(options.rounds)]
+    return [*words, *(word for one in options.bundle for word in ("--bundle", one))]
 
 
 def _named(text: str) -> tuple[str, Path]:
@@ -84,6 +115,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--data", type=Path, default=DEFAULT_FOLDER, help="folder of manifest.csv")
     parser.add_argument("--seconds", type=float, default=440.0, help="for all stages together")
     parser.add_argument("--rounds", type=int, default=5, help="of speed")
+    for name, kind in (("--only", str), ("--most", float)):  # of a process that is led
+        parser.add_argument(name, type=kind, help=argparse.SUPPRESS)
+    parser.add_argument("--without", action="append", default=[], help=argparse.SUPPRESS)
     return parser
 
 

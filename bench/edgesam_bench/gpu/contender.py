@@ -126,6 +126,7 @@ class EdgeSam(Contender):
         self._sam, self._material = sam, material
         self._prepared = prepare(material.picture, None, sam.manifest, sam.pixels)
         self._embedding: Embedding = sam.encode(self._prepared)
+        self._embedding.wait()  # what the device refuses, it refuses now
         passport = sam.passport
         self.about = {
             "engine": sam.engine,

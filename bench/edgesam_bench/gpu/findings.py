@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from edgesam.errors import EdgeSamError
+from edgesam.errors import EdgeSamError, ParityError
 from edgesam_bench.results import read_results, write_results
 
 COMMAND = "python -m edgesam_bench.gpu"
 SCHEMA = 1
+FOUND = ("not measured: ", "FAILED  ")
+"""How lines of progress begin that tell what was found, not what is done."""
 
 
 class Findings:
@@ -42,6 +46,7 @@ class Findings:
             "speed": [],
             "not_measured": [],
             "failures": [],
+            "warnings": [],
         }
 
     def missing(self, what: str, reason: str) -> None:
@@ -49,12 +54,12 @@ class Findings:
         line = {"what": what, "reason": " ".join(reason.split())}
         if line not in self.content["not_measured"]:
             self.content["not_measured"].append(line)
-            self.progress(f"not measured: {what}: {line['reason']}")
+            self.progress(f"{FOUND[0]}{what}: {line['reason']}")
 
     def failed(self, line: str) -> None:
         """A gate that does not hold."""
         self.content["failures"].append(line)
-        self.progress(f"FAILED  {line}")
+        self.progress(f"{FOUND[1]}{line}")
 
     def attempt(self, what: str, work: Callable[[], None]) -> bool:
         """Whether it went through; what went wrong is listed as not measured.
@@ -69,11 +74,27 @@ class Findings:
             return False
         return True
 
-    @property
-    def measured(self) -> bool:
-        """Whether there is any figure."""
-        found = self.content
-        return bool(found["peaks"] or found["tests"] or found["parity"] or found["speed"])
+    @contextmanager
+    def warned(self) -> Iterator[None]:
+        """Inside, edgesam's warnings are kept: how something runs may not be as one thinks."""
+        logger, handler = logging.getLogger("edgesam"), _Warnings(self.content["warnings"])
+        logger.addHandler(handler)
+        try:
+            yield
+        finally:
+            logger.removeHandler(handler)
+
+    def read(self) -> None:
+        """Go on with what is in the file, which another process has written.
+
+        Raises:
+            ParityError: it cannot be read.
+        """
+        assert self._out is not None
+        try:
+            self.content = read_findings(self._out)
+        except ValueError as error:
+            raise ParityError(str(error)) from None
 
     def save(self) -> None:
         """Put it into the file.
@@ -83,6 +104,17 @@ class Findings:
         """
         if self._out is not None:
             write_results(self._out, self.content)
+
+
+class _Warnings(logging.Handler):
+    def __init__(self, lines: list[str]) -> None:
+        super().__init__(logging.WARNING)
+        self._lines = lines
+
+    def emit(self, record: logging.LogRecord) -> None:
+        line = " ".join(record.getMessage().split())
+        if line not in self._lines:
+            self._lines.append(line)
 
 
 def told(error: BaseException) -> str:

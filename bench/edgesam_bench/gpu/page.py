@@ -25,7 +25,7 @@ def _section(report: Mapping[str, Any]) -> str:
     parts = [_heading(report), *_peaks(report), *_tests(report), *_parity(report)]
     for model in dict.fromkeys(row["model"] for row in report["speed"]):
         parts.append(_speed(model, report))
-    parts += [*_failures(report), *_not_measured(report)]
+    parts += [*_failures(report), *_warnings(report), *_not_measured(report)]
     return "\n".join(parts)
 
 
@@ -39,7 +39,10 @@ def _heading(report: Mapping[str, Any]) -> str:
     return (
         f"### {name}\n\n{driver}{report['processor']}; {versions}. A picture of {width} × {height} "
         f"pixels; rounds, contenders in turn: {report['rounds']}. Wall times end when the "
-        f"device has nothing left to do; device times are those in which a kernel or a copy ran."
+        f"device has nothing left to do; device times are those in which a kernel or a copy ran. "
+        f"Encode begins with the prepared picture on the device; edgesam's ends with the picture's "
+        f"side of the decoder, too, which PyTorch makes in every click. PyTorch's pictures are "
+        f"prepared on the host."
         f"{ended}\n"
     )
 
@@ -143,6 +146,12 @@ def _milliseconds(seconds: float) -> str:
 def _failures(report: Mapping[str, Any]) -> Iterator[str]:
     if report["failures"]:
         yield "".join(f"- **failed**: {line}\n" for line in report["failures"])
+
+
+def _warnings(report: Mapping[str, Any]) -> Iterator[str]:
+    if report["warnings"]:
+        lines = (f"- {line}\n" for line in report["warnings"])
+        yield f"edgesam warned:\n\n{''.join(lines)}"
 
 
 def _not_measured(report: Mapping[str, Any]) -> Iterator[str]:

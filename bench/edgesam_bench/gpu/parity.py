@@ -66,9 +66,9 @@ def measure(
     for number, page in enumerate(exam):
         if number and deadline.passed():
             break
-        findings.progress(f"{model}: parity, picture {number + 1} of {len(samples)}")
         for one in list(judged):
             what = f"{model}, {one.contender.name}: parity"
+            findings.progress(f"{what}, picture {number + 1} of {len(samples)}")
 
             def work(one: _Judged = one, page: Any = page) -> None:
                 found = judge(one.contender.sam, [page])
@@ -128,6 +128,7 @@ def measure_embeddings(
     expected = [np.asarray(fp32.encode(one).array) for one in few]
     for contender in contenders:
         what = f"{model}, {contender.name}: embeddings"
+        findings.progress(what)
 
         def work(contender: EdgeSam = contender, what: str = what) -> None:
             found = [np.asarray(contender.sam.encode(one).array) for one in few]

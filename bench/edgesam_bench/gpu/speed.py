@@ -1,6 +1,7 @@
 """Asks all contenders of a model in turn, A B A B, and makes rows of what they needed.
 
-Knows no engine. The first round is always whole, so that one slow start costs others no figures.
+Knows no engine. The first round is whole even where time is short, so that one slow start costs
+others no figures, and each contender is measured alone before the next one is opened.
 """
 
 from __future__ import annotations
@@ -19,7 +20,6 @@ from edgesam_bench.gpu.measures import MEASURES, Measure
 from edgesam_bench.gpu.peaks import shares
 from edgesam_bench.gpu.tools import Tools
 from edgesam_bench.speed.samples import described, ratio
-from edgesam_bench.speed.work import macs
 
 _WARM = 3
 
@@ -31,47 +31,107 @@ class Race:
     Attributes:
         model: its name.
         bundle: of edgesam's contenders; its graphs say how much work there is.
-        contenders: open, at most one of a name.
         frames: in a call of a measure of frames.
+        never: measures that nobody is asked for, and why.
+        contenders: open, at most one of a name.
         samples: measure -> contender -> for each round its wall times in seconds.
         device: measure -> contender -> device times in seconds.
+        dropped: measure and contender of what has no figure.
+        failed: those of them that were tried.
+        alone: of what was measured once so far, before others were there.
+        macs: multiply-accumulates of graphs, None where they cannot be counted.
     """
 
     model: str
     bundle: Bundle
-    contenders: Sequence[Contender]
     frames: int
+    never: dict[str, str] = field(default_factory=dict)
+    contenders: list[Contender] = field(default_factory=list)
     samples: dict[str, dict[str, list[list[float]]]] = field(default_factory=dict)
     device: dict[str, dict[str, list[float]]] = field(default_factory=dict)
     dropped: set[tuple[str, str]] = field(default_factory=set)
+    failed: set[tuple[str, str]] = field(default_factory=set)
+    alone: set[tuple[str, str]] = field(default_factory=set)
+    macs: dict[tuple[str, ...], int | None] = field(default_factory=dict)
 
     def has(self, measure: str, contender: Contender) -> bool:
         return (measure, contender.name) not in self.dropped
+
+    def fail(self, measure: str, contender: Contender) -> None:
+        """It has no such figure at all, not even what was found before."""
+        one = measure, contender.name
+        self.dropped.add(one)
+        self.failed.add(one)
+        self.alone.discard(one)
+        self.samples.get(measure, {}).pop(contender.name, None)
 
     def what(self, measure: str, contender: Contender) -> str:
         """How it is called where it is not measured."""
         return f"{self.model}, {contender.name}: {measure}"
 
 
-def measure(
+def enter(
+    race: Race,
+    contender: Contender,
+    findings: Findings,
+    tools: Tools,
+    deadline: Deadline,
+    clock: Clock,
+) -> None:
+    """Warm a contender up and measure it once, alone: whoever comes later and hangs, or takes all
+    the time, costs it no figure.
+    """
+    race.contenders.append(contender)
+    for name, why in {**race.never, **contender.without()}.items():
+        findings.missing(race.what(name, contender), why)
+        race.dropped.add((name, contender.name))
+    for name in MEASURES:
+        if not race.has(name, contender):
+            continue
+        if deadline.over():
+            findings.missing(race.what(name, contender), "time ran out")
+            race.dropped.add((name, contender.name))
+            continue
+        _warm(race, name, contender, findings, tools)
+        if race.has(name, contender):
+            race.alone.add((name, contender.name))
+            _timed(race, name, contender, 0, findings, tools, clock)
+            _publish(race, findings)
+
+
+def in_turn(
     race: Race, rounds: int, findings: Findings, tools: Tools, deadline: Deadline, clock: Clock
 ) -> None:
-    """All rounds, and then device times; rows go to ``speed``."""
-    for contender in race.contenders:
-        for name, why in contender.without().items():
-            findings.missing(race.what(name, contender), why)
-            race.dropped.add((name, contender.name))
-        _warm(race, contender, findings, tools)
+    """All rounds, and then device times; rows go to ``speed`` after every round."""
     for number in range(rounds):
         order = race.contenders if number % 2 == 0 else race.contenders[::-1]
         for name in MEASURES:
             for contender in order:
-                if number and deadline.passed():
+                if deadline.over() or (number and deadline.passed()):
                     break
                 if race.has(name, contender):
-                    _timed(race, name, contender, number, findings, tools, clock)
+                    _timed(race, name, contender, number + 1, findings, tools, clock)
+        _publish(race, findings)
+    if len(race.contenders) > 1:
+        for contender in race.contenders:
+            names = [name for name in MEASURES if (name, contender.name) in race.alone]
+            if names:
+                what = f"{race.what(', '.join(names), contender)}, in turn with the others"
+                findings.missing(what, "time ran out: its figures are of one round, alone")
     _device(race, findings, tools, deadline)
-    findings.content["speed"] += _rows(race, findings)
+    _publish(race, findings)
+
+
+def _publish(race: Race, findings: Findings) -> None:
+    """Rows take the place of those of an earlier attempt; what was not measured again stays."""
+    again = {(name, one) for name, samples in race.samples.items() for one in samples}
+    again |= race.failed
+    findings.content["speed"] = [
+        row
+        for row in findings.content["speed"]
+        if row["model"] != race.model or (row["measure"], row["contender"]) not in again
+    ] + _rows(race, findings)
+    findings.save()
 
 
 def agreement(contender: Contender, beside: Contender) -> dict[str, float]:
@@ -84,20 +144,20 @@ def agreement(contender: Contender, beside: Contender) -> dict[str, float]:
     }
 
 
-def _warm(race: Race, contender: Contender, findings: Findings, tools: Tools) -> None:
-    """Each measure a few times: kernels are chosen, compiled, captured. What fails is dropped."""
-    for name, measure in MEASURES.items():
-        if not race.has(name, contender):
-            continue
-        findings.progress(f"{race.model}, {contender.name}: warming up {name}")
+def _warm(race: Race, name: str, contender: Contender, findings: Findings, tools: Tools) -> None:
+    """A few times: kernels are chosen and compiled, and what comes twice is recorded then. What
+    fails is dropped.
+    """
+    measure = MEASURES[name]
+    findings.progress(f"{race.what(name, contender)}: warming up")
 
-        def work(measure: Measure = measure) -> None:
-            for number in range(_WARM if measure.count > 1 else 1):
-                measure.call(contender, number)
-            tools.synchronize()
+    def work() -> None:
+        for number in range(_WARM if measure.count > 1 else 1):
+            measure.call(contender, number)
+        tools.synchronize()
 
-        if not findings.attempt(race.what(name, contender), work):
-            race.dropped.add((name, contender.name))
+    if not findings.attempt(race.what(name, contender), work):
+        race.fail(name, contender)
 
 
 def _timed(
@@ -121,12 +181,15 @@ def _timed(
             tools.synchronize()
             values.append((clock() - started) / (race.frames if measure.frames else 1))
 
-    findings.progress(f"{race.model}, {contender.name}: round {number + 1}, {name}")
+    findings.progress(f"{race.what(name, contender)}: {f'round {number}' if number else 'alone'}")
+    samples = race.samples.setdefault(name, {})
     if findings.attempt(race.what(name, contender), work):
-        race.samples.setdefault(name, {}).setdefault(contender.name, []).append(values)
+        if number and (name, contender.name) in race.alone:
+            race.alone.discard((name, contender.name))
+            samples.pop(contender.name, None)
+        samples.setdefault(contender.name, []).append(values)
     else:
-        race.dropped.add((name, contender.name))
-        race.samples.get(name, {}).pop(contender.name, None)
+        race.fail(name, contender)
 
 
 def _device(race: Race, findings: Findings, tools: Tools, deadline: Deadline) -> None:
@@ -140,9 +203,10 @@ def _device(race: Race, findings: Findings, tools: Tools, deadline: Deadline) ->
             what = f"{race.what(name, contender)}, device time"
             if not measure.profiled or contender.name not in race.samples.get(name, {}):
                 continue
-            if deadline.passed():
+            if deadline.over():
                 findings.missing(what, "time ran out")
                 continue
+            findings.progress(what)
             values: list[float] = []
 
             def work(c: Contender = contender, m: Measure = measure, into: Any = values) -> None:
@@ -151,14 +215,15 @@ def _device(race: Race, findings: Findings, tools: Tools, deadline: Deadline) ->
 
             if findings.attempt(what, work):
                 race.device.setdefault(name, {})[contender.name] = values
+        _publish(race, findings)
 
 
 def _rows(race: Race, findings: Findings) -> list[dict[str, Any]]:
     rows = []
-    by_name = {contender.name: contender for contender in race.contenders}
+    by_name = {contender.name: contender for contender in race.contenders}  # in that order
     peers = [contender.name for contender in race.contenders if not contender.ours]
     for name, samples in race.samples.items():
-        for contender, rounds in samples.items():
+        for contender, rounds in ((one, samples[one]) for one in by_name if one in samples):
             wall = described(rounds)
             device = race.device.get(name, {}).get(contender)
             row: dict[str, Any] = {
@@ -204,13 +269,28 @@ def _shares(
     """Of the peaks. The work is that of the fp32 graphs, whoever does it in whatever way."""
     variant = race.bundle.variants["fp32"]
     parts = MEASURES[name].parts
-    try:
-        work: int | None = sum(macs(race.bundle.path / variant.graph(role).file) for role in parts)
-    except BundleError as error:
-        findings.missing(f"{race.model}: share of the peak, {name}", str(error))
-        work = None
+    if parts not in race.macs:
+        race.macs[parts] = _counted(race, name, findings)
     size = sum(variant.graph(role).size for role in parts)
     if variant.weights is not None and "image_encoder" in parts:
         size += variant.weights.size
     halved = size // 2 if contender.precision in ("fp16", "bf16") else size
-    return shares(findings.content["peaks"], contender.precision, work, halved, device["p50"])
+    peaks = findings.content["peaks"]
+    return shares(peaks, contender.precision, race.macs[parts], halved, device["p50"])
+
+
+def _counted(race: Race, name: str, findings: Findings) -> int | None:
+    """Multiply-accumulates of what a measure runs."""
+    what = f"{race.model}: share of the peak of products, {name}"
+    try:
+        from edgesam_bench.speed.work import macs  # by onnx-ir, which only this needs
+    except ImportError as error:
+        findings.missing(what, f"needs the package {error.name} (not installed)")
+        return None
+    variant = race.bundle.variants["fp32"]
+    try:
+        files = [race.bundle.path / variant.graph(role).file for role in MEASURES[name].parts]
+        return sum(map(macs, files))
+    except BundleError as error:
+        findings.missing(what, str(error))
+        return None

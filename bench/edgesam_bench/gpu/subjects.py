@@ -18,7 +18,7 @@ from edgesam.errors import EdgeSamError, ParityError
 from edgesam.models import find
 from edgesam_bench.exported import exported
 from edgesam_bench.random_golden import SEED
-from edgesam_bench.random_weights import GENTLE, random_state_dict
+from edgesam_bench.random_weights import GENTLE, TINY_VIT, random_state_dict
 
 MODELS = ("lite-medsam", "sam-vit-b", "mobile-sam")
 RANDOM = ("sam-vit-b",)  # whose checkpoint no package index has
@@ -36,6 +36,7 @@ class Subject:
         weights: the official ones, or seeded random ones, which cost the same.
         checkpoint: the official file, None if it is not on this machine.
         state: the random weights, None of official ones.
+        doubt: why the weights are random that need not be, None if they need.
     """
 
     model: str
@@ -43,6 +44,7 @@ class Subject:
     weights: Literal["official", "random"]
     checkpoint: Path | None
     state: Mapping[str, NDArray[Any]] | None
+    doubt: str | None = None
 
 
 @contextmanager
@@ -50,7 +52,7 @@ def prepared(model: str, given: Mapping[str, Path], scratch: Path) -> Iterator[S
     """A model's bundle: that which was named, else one made here, else the home's.
 
     ``edgesam pull`` writes no fp16, which is what a GPU is for: where the checkpoint is at hand, a
-    bundle that has it is made for the time being.
+    bundle that has it is made for the time being. A model that was not pulled has random weights.
 
     Args:
         model: one of :data:`MODELS`.
@@ -64,21 +66,26 @@ def prepared(model: str, given: Mapping[str, Path], scratch: Path) -> Iterator[S
         checkpoint = _checkpoint(model)
         yield Subject(model, open_bundle(given[model]), "official", checkpoint, None)
     elif model in RANDOM:
-        state = random_state_dict(_shapes(model), SEED, GENTLE)
-        checkpoint = save_safetensors(scratch / f"{model}.safetensors", state)
-        with exported(checkpoint, find(model).profile.name, _HALF, scratch) as folder:
-            yield Subject(model, open_bundle(folder), "random", None, state)
+        yield from _random(model, scratch, None)
     else:
         yield from _official(model, scratch)
+
+
+def _random(model: str, scratch: Path, doubt: str | None) -> Iterator[Subject]:
+    state = random_state_dict(_shapes(model), SEED, GENTLE if model in RANDOM else TINY_VIT)
+    checkpoint = save_safetensors(scratch / f"{model}.safetensors", state)
+    with exported(checkpoint, find(model).profile.name, _HALF, scratch) as folder:
+        yield Subject(model, open_bundle(folder), "random", None, state, doubt)
 
 
 def _official(model: str, scratch: Path) -> Iterator[Subject]:
     checkpoint = _checkpoint(model)
     try:
         bundle: Bundle | None = find_bundle(model)
-    except EdgeSamError:
+    except EdgeSamError as error:
         if checkpoint is None:
-            raise
+            yield from _random(model, scratch, str(error))
+            return
         bundle = None
     if bundle is not None and ("fp16" in bundle.variants or checkpoint is None):
         yield Subject(model, bundle, "official", checkpoint, None)

@@ -95,7 +95,7 @@ def busy(spans: Iterable[Span]) -> float:
 def _torch(device: str) -> tuple[Any | None, str | None]:
     try:
         torch: Any = importlib.import_module("torch")
-    except ImportError as error:
+    except (ImportError, OSError) as error:  # the latter of a library that does not load
         missing = isinstance(error, ModuleNotFoundError) and error.name == "torch"
         return None, "needs the package torch (not installed)" if missing else told(error)
     if device == "cuda" and not torch.cuda.is_available():

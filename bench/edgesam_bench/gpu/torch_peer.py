@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edgesam import Prompt
+from edgesam.embedding import on_host
 from edgesam.errors import ParityError
 from edgesam.manifest import Manifest
 from edgesam.prepared import Prepared, prepare
@@ -91,7 +92,9 @@ class TorchPeer(Contender):
             self._decoder = torch.compile(self._decoder, mode=mode)
             self._network.mask_decoder = self._decoder
         self.about = {"engine": f"torch {torch.__version__}:{device}", "fused": attentions}
-        self._embedding, self._fit = self._encoded(self._prepared), self._prepared.fit
+        # Ours has its prepared picture on the device, too.
+        self._picture = self._uploaded(self._prepared)
+        self._embedding, self._fit = self._encoded(self._picture), self._prepared.fit
 
     def without(self) -> Mapping[str, str]:
         found = {"overlapped": "PyTorch has no stream of embeddings; serial is beside it"}
@@ -103,11 +106,11 @@ class TorchPeer(Contender):
 
     def embed(self) -> object:
         prepared = prepare(self._material.picture, None, self._manifest)
-        self._embedding = self._encoded(prepared)
+        self._embedding = self._encoded(self._uploaded(prepared))
         return self._embedding
 
     def encode(self) -> object:
-        return self._encoded(self._prepared)
+        return self._encoded(self._picture)
 
     def click(self, number: int) -> NDArray[np.bool_]:
         masks: NDArray[np.bool_] = self._masks([self._material.box(number)])[0]
@@ -131,7 +134,7 @@ class TorchPeer(Contender):
         corners = [self._material.box(0)]
         areas = []
         for frame in self._material.frames:
-            self._embedding = self._encoded(prepare(frame, None, self._manifest))
+            self._embedding = self._encoded(self._uploaded(prepare(frame, None, self._manifest)))
             areas.append(int(self._masks(corners).sum()))
         return areas
 
@@ -139,11 +142,11 @@ class TorchPeer(Contender):
         raise ParityError("PyTorch has no stream of embeddings")
 
     def embedding(self) -> NDArray[np.float32]:
-        array: NDArray[np.float32] = self._encoded(self._prepared).float().cpu().numpy()
+        array: NDArray[np.float32] = self._encoded(self._picture).float().cpu().numpy()
         return array
 
     def close(self) -> None:
-        del self._encoder, self._decoder, self._network, self._embedding
+        del self._encoder, self._decoder, self._network, self._embedding, self._picture
         self._generator = None
         if self._device == "cuda":
             self._torch.cuda.empty_cache()
@@ -151,7 +154,7 @@ class TorchPeer(Contender):
     def _fused(self, encoder: Any) -> int:
         """Checked before it is timed: still the same network."""
         torch = self._torch
-        picture = torch.from_numpy(self._prepared.network).to(self._device)
+        picture = torch.from_numpy(on_host(self._prepared.network)).to(self._device)
         with torch.no_grad():
             before = encoder(picture).cpu().numpy()
             count = fuse(torch, encoder)
@@ -168,12 +171,15 @@ class TorchPeer(Contender):
         predictor.reset_image()
         predictor.original_size = fit.height, fit.width
         predictor.input_size = fit.resized_height, fit.resized_width
-        predictor.features = self._encoded(prepared)
+        predictor.features = self._encoded(self._uploaded(prepared))
         predictor.is_image_set = True
 
-    def _encoded(self, prepared: Prepared) -> Any:
+    def _uploaded(self, prepared: Prepared) -> Any:
+        picture = self._torch.from_numpy(on_host(prepared.network))
+        return picture.to(self._device, self._type)
+
+    def _encoded(self, picture: Any) -> Any:
         torch = self._torch
-        picture = torch.from_numpy(prepared.network).to(self._device, self._type)
         with torch.no_grad(), torch.autocast(self._device, enabled=False):
             # A copy: CUDA graphs give the same memory every time.
             return self._encoder(picture).clone()

@@ -65,7 +65,9 @@ class Recorder:
         return prepared
 
     def call(self, stage: str, function: Callable[..., T], *args: Any) -> T:
-        """One of an engine's three calls; see :class:`edgesam_bench.speed.stages.Watcher`."""
+        """One of an engine's calls; see :class:`edgesam_bench.speed.stages.Watcher`."""
+        if stage == "prepare":
+            return function(*args)  # inside the span of :meth:`prepare`
         if stage == "encode":
             self._here.index = self._numbers[id(args[0])]
         with self.timeline.span("side" if stage == "image_side" else stage, self._here.index):

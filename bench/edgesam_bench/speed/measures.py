@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 
@@ -35,9 +36,16 @@ MEASURES: dict[str, Measure] = {
     )
 }
 STAGES: dict[str, tuple[str, ...]] = {
-    "embed": ("levels", "resize", "normalise", "encode", "image_side"),
+    "embed": ("levels", "resize", "normalise", "prepare", "encode", "image_side"),
     "click": ("prompt", "decode", "mask"),
 }
-"""What edgesam's own work is made of, in order."""
+"""What edgesam's own work is made of, in order. A GPU has ``prepare`` in the place of those before
+it, and ``decode`` makes its masks, too."""
+
+
+def parts_of(whole: str, stages: Collection[str]) -> list[str]:
+    """Which parts of ``embed`` or ``click`` there were, in order."""
+    return [part for part in STAGES[whole] if part in stages]
+
 
 STATISTICS = ("p50", "p95", "p99", "min", "max")

@@ -10,7 +10,7 @@ from PIL import Image
 from edgesam_bench.speed.axis import Axis
 from edgesam_bench.speed.canvas import CARD, FAINT, HAIR, INK, PAPER, SOFT, Canvas, text_width, tint
 from edgesam_bench.speed.contender import EDGESAM
-from edgesam_bench.speed.measures import STAGES
+from edgesam_bench.speed.measures import parts_of
 from edgesam_bench.speed.table import amount, sameness
 
 _WIDTH, _HEIGHT = 1320.0, 560.0
@@ -22,6 +22,7 @@ _STAGES = {  # the engine's dark, the rest of edgesam light
     "levels": "#bfe0e8",
     "resize": "#8cc7d6",
     "normalise": "#e3c58b",
+    "prepare": "#8cc7d6",
     "encode": "#0b6e8f",
     "image_side": "#3f9db8",
     "prompt": "#e3c58b",
@@ -80,8 +81,9 @@ def _where(canvas: Canvas, report: Mapping[str, Any], x0: float, x1: float) -> N
     _head(canvas, x0, "Where the time goes", "medians, each bar the whole of its kind")
     y = _TOP + 92
     for whole, title in (("embed", "once for a picture"), ("click", "for every click")):
-        total = report["stages"][whole]["p50"]
-        parts = {part: report["stages"][part]["p50"] for part in STAGES[whole]}
+        stages = report["stages"]
+        total = stages[whole]["p50"]
+        parts = {part: stages[part]["p50"] for part in parts_of(whole, stages)}
         # Medians need not add up: what is left may be nothing.
         if (other := total - sum(parts.values())) > _VISIBLE * total:
             parts["other"] = other

@@ -2,7 +2,8 @@
 
 The runtime has no hooks for this: a loaded Sam's session is changed for one that keeps times, and
 the functions that it calls are, by name, for as long as it is watched. A name that has gone is an
-error here, not a stage that takes no time.
+error here, not a stage that takes no time. What a session does on a device instead of those
+functions is watched there.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import edgesam.answering
 import edgesam_kernels.prepare
 from edgesam.cancel import Cancel
 from edgesam.embedding import ImageSide, Tensor, finished
-from edgesam.engines import MaskPrompts, Prompts, Session
+from edgesam.engines import Answer, DevicePixels, MaskPrompts, Prompts, Session
 from edgesam.image import Image
 from edgesam.sam import Sam
 
@@ -30,6 +31,7 @@ _WATCHED: tuple[tuple[Any, str, str], ...] = (
     (edgesam_kernels.prepare, "mean_std", "normalise"),
     (edgesam.answering, "decoder_inputs", "prompt"),
     (edgesam.answering, "make_mask", "mask"),
+    (edgesam.answering, "finished_mask", "mask"),
 )
 
 T = TypeVar("T")
@@ -57,14 +59,22 @@ class Times:
 
 
 class WatchedSession:
-    """A session's three graphs, each a stage."""
+    """A session's three graphs, each a stage, and what else it can do, as the product would ask it.
+
+    ``adopt`` and ``prepare`` are there if its engine prepares pictures where it computes (the stage
+    ``prepare``), ``finish`` if it makes masks there (part of the stage ``decode``).
+    """
 
     def __init__(self, session: Session, watcher: Watcher) -> None:
         self.description, self.card = session.description, session.card
-        self._session = session
+        self._session: Any = session
         self._watcher = watcher
+        if isinstance(session, DevicePixels):
+            self.adopt, self.prepare = session.adopt, self._prepare
+        if hasattr(session, "finish"):
+            self.finish = self._finish
 
-    def encode(self, image: NDArray[np.float32], cancel: Cancel | None = None) -> Tensor:
+    def encode(self, image: Tensor, cancel: Cancel | None = None) -> Tensor:
         return self._watcher.call("encode", self._encoded, image, cancel)
 
     def image_side(self, embedding: Tensor, masks: MaskPrompts) -> ImageSide:
@@ -73,18 +83,35 @@ class WatchedSession:
     def decode(
         self, side: ImageSide, prompts: Prompts, tokens: Sequence[int]
     ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        return self._watcher.call("decode", self._session.decode, side, prompts, tokens)
+        return self._watcher.call("decode", self._decoded, side, prompts, tokens)
 
     def close(self) -> None:
         self._session.close()
 
+    def _prepare(self, *given: Any) -> Tensor:
+        return self._watcher.call("prepare", self._prepared, *given)
+
+    def _finish(self, *given: Any) -> Answer:
+        return self._watcher.call("decode", self._finished, *given)
+
     # A GPU's answers are there later than they are given.
 
-    def _encoded(self, image: NDArray[np.float32], cancel: Cancel | None) -> Tensor:
+    def _prepared(self, *given: Any) -> Tensor:
+        return finished(self._session.prepare(*given))
+
+    def _encoded(self, image: Tensor, cancel: Cancel | None) -> Tensor:
         return finished(self._session.encode(image, cancel))
 
     def _sided(self, embedding: Tensor, masks: MaskPrompts) -> ImageSide:
         return tuple(map(finished, self._session.image_side(embedding, masks)))
+
+    def _decoded(self, *given: Any) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        logits, iou = self._session.decode(*given)
+        return logits, iou
+
+    def _finished(self, *given: Any) -> Answer:
+        answer: Answer = self._session.finish(*given)
+        return answer
 
 
 @contextmanager

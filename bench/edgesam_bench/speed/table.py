@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from edgesam_bench.speed.contender import EDGESAM
-from edgesam_bench.speed.measures import MEASURES, STAGES
+from edgesam_bench.speed.measures import MEASURES, STAGES, parts_of
 
 
 def text(report: Mapping[str, Any]) -> str:
@@ -103,7 +103,8 @@ def sameness(report: Mapping[str, Any], peer: str) -> str:
 def _stages(report: Mapping[str, Any]) -> str:
     stages = report["stages"]
     lines = [f"read the picture's file: {amount(stages['read']['p50'], 's')}"]
-    for whole, parts in STAGES.items():
+    for whole in STAGES:
+        parts = parts_of(whole, stages)
         told = (f"{_words(part)} {amount(stages[part]['p50'], 's')}" for part in parts)
         lines.append(f"{whole} {amount(stages[whole]['p50'], 's')}: {', '.join(told)}")
     return "\n".join(lines)

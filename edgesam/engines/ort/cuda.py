@@ -19,10 +19,12 @@ from edgesam.errors import EdgeSamError, EngineUnavailable
 from edgesam_kernels.device import Device, DeviceUnavailable
 from edgesam_kernels.device.opening import open_device as _open_device
 from edgesam_kernels.device.opening import why_not as why_not_device
+from edgesam_kernels.device.wheels import load_libraries
 
 PROVIDER = "CUDAExecutionProvider"
 
 _LIBRARIES = 'pip install "onnxruntime-gpu[cuda,cudnn]"'
+_NEEDED = ("cudart", "nvrtc", "cublasLt", "cublas", "curand", "cufft", "cudnn")
 _RECORD = "session.record_ep_graph_assignment_info"
 # What the CPU may compute: shapes, which ONNX Runtime keeps there on purpose.
 _OF_SHAPES = {
@@ -130,6 +132,7 @@ def _preload() -> None:
     """Have the libraries of NVIDIA's wheels found; what cannot be is found out by loading."""
     import onnxruntime
 
+    load_libraries(*_NEEDED)  # from where Python has them; below from where it has ONNX Runtime
     if preload := getattr(onnxruntime, "preload_dlls", None):  # since 1.21
         with contextlib.redirect_stdout(io.StringIO()):  # it prints what it does not find
             preload()

@@ -10,6 +10,7 @@ from typing import Any
 
 from edgesam_kernels.device.driver import one_line
 from edgesam_kernels.device.errors import DeviceError, DeviceUnavailable
+from edgesam_kernels.device.wheels import load_libraries
 
 NOT_INSTALLED = 'needs NVRTC (nvidia-cuda-nvrtc): pip install "edgesam[cuda]"'
 
@@ -53,6 +54,7 @@ def open_nvrtc() -> Any:
     Raises:
         DeviceUnavailable: cuda-bindings or NVRTC are not there.
     """
+    load_libraries("nvrtc")
     try:
         nvrtc = importlib.import_module("cuda.bindings.nvrtc")
         nvrtc.nvrtcVersion()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,9 @@ from edgesam.bundle import Bundle
 from edgesam.engines import Graphs, Prompts
 from edgesam.engines.fake import FakeEngine, FakeSession
 from edgesam.errors import OutOfMemory
-from edgesam_bench.gpu.contender import material
-from edgesam_bench.gpu.run import Settings, run
+from edgesam_bench.gpu.contender import Material, material
+from edgesam_bench.gpu.run import Here, run
+from edgesam_bench.gpu.settings import Settings
 from edgesam_bench.gpu.tools import Tools, wait_for_nothing
 
 NO_TORCH = "needs the package torch (not installed)"
@@ -84,6 +86,13 @@ class FakeOnCuda(FakeSession):
         self.engine.closed += 1
 
 
+def small(whole: Material) -> Material:
+    """Its pictures' middle, so that painting is quick."""
+    middle = slice(192, 320)
+    frames = [frame[middle, middle] for frame in whole.frames]
+    return replace(whole, picture=whole.picture[middle, middle], frames=frames)
+
+
 @pytest.fixture
 def make_cuda() -> Callable[..., FakeCuda]:
     return FakeCuda
@@ -104,11 +113,12 @@ def run_fake(make_bundle: Callable[..., Bundle], tmp_path: Path) -> Callable[...
             "pictures": 3,
             "rounds": 2,
             "tests": None,
-            "material": material(frames=2, grid=2, batch=2),
+            "material": small(material(frames=2, grid=2, batch=2)),
         }
         settings = Settings(**{**how, **more})
         named = {engine.name: engine for engine in engines}
-        return run(settings, out, engines=named, tools=tools, clock=clock)
+        worker = Here(settings, engines=named, tools=tools, clock=clock)
+        return run(settings, out, worker, clock=clock)
 
     return start
 

@@ -18,11 +18,24 @@ def test_what_a_stage_leaves_over_goes_to_those_after_it() -> None:
     assert budget.spent() == 40
 
 
-def test_a_stage_that_does_not_begin_keeps_no_time() -> None:
-    budget = Budget(100.0, {"a": 1, "b": 1}, lambda: 0.0)
-    budget.drop("a")
-    budget.drop("a")
-    assert budget.stage("b").left() == 100
+def test_a_stage_that_overruns_leaves_the_others_most_of_theirs() -> None:
+    now = [0.0]
+    budget = Budget(100.0, {"a": 1, "b": 1}, lambda: now[0])
+    first = budget.stage("a")
+    now[0] = 60
+    assert (first.passed(), first.over()) == (True, False)
+    assert first.most() == pytest.approx(50 + 50 / 3 - 60)
+    now[0] = 70
+    assert first.over()
+    last = budget.stage("b")
+    assert (last.left(), last.most()) == (pytest.approx(30), pytest.approx(35)), "and not more"
+
+
+def test_a_part_of_a_stage_ends_with_it_at_the_latest() -> None:
+    now = [0.0]
+    stage = Budget(90.0, {"a": 1, "b": 2}, lambda: now[0]).stage("a")
+    part = stage.part(0.5)
+    assert (part.left(), part.most()) == (pytest.approx(15), stage.most())
 
 
 def test_no_time_is_left_where_it_ran_out() -> None:

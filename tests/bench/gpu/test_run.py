@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +17,12 @@ from edgesam_bench.gpu.__main__ import main, verdict
 from edgesam_bench.gpu.findings import read_findings
 from edgesam_bench.gpu.measures import MEASURES
 from edgesam_bench.gpu.page import markdown
+from edgesam_bench.gpu.run import Here
+from edgesam_bench.gpu.settings import Settings
 from edgesam_bench.gpu.tools import Tools, wait_for_nothing
+
+from ..device_engine import DeviceFake
+from .conftest import Clock
 
 Run = Callable[..., dict[str, Any]]
 Reasons = Callable[[dict[str, Any]], dict[str, str]]
@@ -96,10 +104,25 @@ def test_time_that_runs_out(run_fake: Run, make_cuda: Make, reasons: Reasons) ->
 
 
 def test_little_time_still_makes_a_whole_round(run_fake: Run, make_cuda: Make) -> None:
-    report = run_fake(make_cuda(), rounds=50, seconds=0.05)
+    report = run_fake(make_cuda(), rounds=50, seconds=0.6)
     rows = {row["measure"]: row for row in report["speed"]}
     assert set(rows) == set(MEASURES)
     assert rows["click"]["wall"]["n"] < 50 * MEASURES["click"].count
+
+
+def test_what_there_was_no_time_for_at_all(
+    run_fake: Run, make_cuda: Make, reasons: Reasons
+) -> None:
+    """Two contenders whose every look at the clock takes a millisecond."""
+    report = run_fake(make_cuda("one"), make_cuda("other"), rounds=50, seconds=0.12)
+    rows = [(row["contender"], row["measure"]) for row in report["speed"]]
+    assert ("one fp32", "encode") in rows
+    assert ("other fp32", "everything") not in rows
+    why = reasons(report)
+    assert why["mobile-sam, other fp32: everything"] == "time ran out"
+    (alone,) = [what for what in why if what.startswith("mobile-sam, one fp32: encode, embed")]
+    assert alone.endswith(", in turn with the others")
+    assert why[alone] == "time ran out: its figures are of one round, alone"
 
 
 def test_device_times_are_taken_where_something_can(run_fake: Run, make_cuda: Make) -> None:
@@ -134,22 +157,60 @@ def test_what_was_found_is_there_after_a_kill(
     assert "did not end" in markdown([kept])
 
 
+def test_what_edgesam_warns_of_is_in_the_report(run_fake: Run, make_cuda: Make) -> None:
+    """As that something runs without a CUDA graph: its figures are other ones then."""
+
+    class Warns(type(make_cuda())):  # type: ignore[misc]
+        def open(self, graphs: Any, **how: Any) -> Any:
+            if how["device"] == "cuda":
+                logging.getLogger("edgesam").warning("it runs without a %s", "CUDA graph")
+            return super().open(graphs, **how)
+
+    report = run_fake(Warns())
+    assert report["warnings"].count("it runs without a CUDA graph") == 1
+    assert "- it runs without a CUDA graph\n" in markdown([report])
+
+
 def test_a_machine_without_a_gpu(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("edgesam_bench.gpu.run.ENGINES", {})
     monkeypatch.setattr("edgesam_bench.gpu.card.shutil.which", lambda _: None)
-    monkeypatch.setattr(
-        "edgesam_bench.gpu.run.find_tools",
-        lambda _: Tools(None, "needs torch", wait_for_nothing, None, None),
-    )
+    nothing = Tools(None, "needs torch", wait_for_nothing, None, None)
+    here = Here(Settings(), engines={}, tools=nothing)
+    monkeypatch.setattr("edgesam_bench.gpu.__main__.Apart", lambda _: here)
     out = tmp_path / "gpu.json"
     assert main(["--json", str(out), "--seconds", "5"]) == 1
     told = {one["what"]: one["reason"] for one in read_findings(out)["not_measured"]}
     assert "no NVIDIA driver" in told["the card"]
     assert "lite-medsam" in told
     assert "no NVIDIA driver" in capsys.readouterr().out
+
+
+def test_what_is_not_installed_stops_nothing() -> None:
+    """The program needs but NumPy and Pillow to begin: all else is asked for where it is needed."""
+    program = (
+        "import sys, edgesam_bench.gpu.__main__\n"
+        "print(*{'onnx', 'onnx_ir', 'pydicom', 'torch', 'onnxruntime', 'cuda'} & set(sys.modules))"
+    )
+    command = [sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == ""
+
+
+def test_a_device_that_hands_out_what_is_not_there_yet(run_fake: Run) -> None:
+    """It prepares and finishes itself, as the product has it, and nothing timed ends before it."""
+    engine, ticking = DeviceFake(), Clock()
+
+    def clock() -> float:
+        assert all(late.waited for _, late in engine.late), "the device was not done yet"
+        return ticking()
+
+    report = run_fake(engine, clock=clock)
+    assert {row["measure"] for row in report["speed"]} == set(MEASURES)
+    assert report["parity"][0]["mask_iou"]["worst"] == 1
+    assert engine.done.count("prepare") > report["frames"] * report["rounds"]
+    assert engine.done.count("finish") > 20
 
 
 def test_a_bundle_must_be_named(capsys: pytest.CaptureFixture[str]) -> None:

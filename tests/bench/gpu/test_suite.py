@@ -47,7 +47,20 @@ def test_all_skipped_is_not_measured(tmp_path: Path, findings: Findings) -> None
     (tmp_path / "test_on_gpu.py").write_text(text, "utf-8")
     suite.measure(findings, LATER, tmp_path)
     assert findings.content["tests"] is None
-    assert findings.content["not_measured"][0]["reason"] == "all were skipped: no NVIDIA card"
+    assert findings.content["not_measured"][0]["reason"] == "no NVIDIA card"
+
+
+def test_a_file_that_crashes_costs_the_others_nothing(tmp_path: Path, findings: Findings) -> None:
+    (tmp_path / "test_a_on_gpu.py").write_text(
+        "import os\ndef test_crash(): os._exit(11)\n", "utf-8"
+    )
+    (tmp_path / "test_b_on_gpu.py").write_text("def test_good(): pass\n", "utf-8")
+    suite.measure(findings, LATER, tmp_path)
+    assert findings.content["tests"]["passed"] == 1
+    assert len(findings.content["tests"]["files"]) == 1
+    (missing,) = findings.content["not_measured"]
+    assert missing["what"] == "tests that need a GPU (test_a_on_gpu.py)"
+    assert "exit code 11" in missing["reason"]
 
 
 def test_no_tests(tmp_path: Path, findings: Findings) -> None:

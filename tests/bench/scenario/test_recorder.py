@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -13,11 +14,14 @@ import edgesam.sam
 import edgesam.session
 import edgesam.streaming
 from edgesam import Prompt
+from edgesam.bundle import Bundle
 from edgesam.session import Session
-from edgesam_bench.scenario.recorder import Recorder, watching
+from edgesam_bench.scenario.recorder import Recorder, recorded, watching
 from edgesam_bench.scenario.scene import Scene
+from edgesam_bench.scenario.source import Source
 from edgesam_bench.scenario.timeline import Timeline
 
+from ..device_engine import DeviceFake
 from .conftest import PATIENCE, Held
 
 BOX = Prompt.box(2, 2, 20, 20)
@@ -45,6 +49,21 @@ def test_a_stream(scene: Scene) -> None:
         assert embedding.size == (24, 32)
     for index in range(len(scene.frames)):
         assert [seen(scene, index, stage) for stage in MAKING] == [[(True, False)]] * 4
+
+
+def test_on_a_device(make_bundle: Callable[..., Bundle], source: Source) -> None:
+    """What prepares and finishes there does so, once, and each is one span of its picture's."""
+    engine, recorder = DeviceFake(), Recorder(Timeline())
+    with edgesam.load(make_bundle().path, engine=engine, device="cuda") as sam:
+        frames = recorded(source, recorder)
+        with watching(sam, recorder):
+            for index, embedding in enumerate(edgesam.stream(sam, frames, every=5)):
+                with recorder.click(5 * index):
+                    sam.segment(embedding, BOX)
+    for index in (0, 5, 10, 15):
+        spans = [span.stage for span in recorder.timeline.spans if span.index == index]
+        assert spans == [*MAKING, "decode", "click"]
+    assert [engine.done.count(what) for what in ("prepare", "finish", "decode")] == [4, 4, 0]
 
 
 def test_a_session_and_what_it_tells_to_end(scene: Scene, engine: Held) -> None:

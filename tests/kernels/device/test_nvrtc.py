@@ -25,6 +25,13 @@ def test_a_cubin(nvrtc: Any, add_source: str) -> None:
     assert compile_source(add_source, "adding", (8, 6)) != image
 
 
+def test_one_on_pythons_path_comes_first(nvrtc: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    monkeypatch.setattr("edgesam_kernels.device.nvrtc.load_libraries", asked.append)
+    open_nvrtc()
+    assert asked == ["nvrtc"]
+
+
 def test_options(nvrtc: Any) -> None:
     source = 'extern "C" __global__ void kernel_of(int *x) { *x = SIDE; }'
     one = compile_source(source, "sides", (9, 0), ["-DSIDE=256"])

@@ -141,7 +141,7 @@ class TestMissing:
         """File name -> why it cannot be loaded; all others can."""
         flaws: dict[str, str] = {}
 
-        def load(name: str) -> None:
+        def load(name: str, *mode: int) -> None:
             for part, flaw in flaws.items():
                 if part in name:
                     raise OSError(flaw)
@@ -190,6 +190,20 @@ class TestMissing:
         fake_ort.error = RuntimeError("CUDA failure 35: CUDA driver version is insufficient")
         with pytest.raises(EngineUnavailable, match=r"cannot start CUDA \(CUDA failure 35.*driver"):
             opened(lite_graphs)
+
+
+def test_libraries_on_pythons_path_come_first(
+    lite_graphs: Graphs, fake_ort: OrtDouble, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ONNX Runtime looks beside itself alone; what depends on another comes after it."""
+    import onnxruntime
+
+    asked: list[str] = []
+    monkeypatch.setattr(cuda, "load_libraries", lambda *names: asked.extend(names))
+    monkeypatch.setattr(onnxruntime, "preload_dlls", lambda: asked.append("its own"), raising=False)
+    opened(lite_graphs).close()
+    once = asked[: asked.index("its own") + 1]
+    assert once.index("cublasLt") < once.index("cublas") < once.index("cudnn") < len(once) - 1
 
 
 def test_the_names_that_are_used_exist() -> None:

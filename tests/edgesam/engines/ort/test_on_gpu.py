@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgesam import EngineUnavailable
+import edgesam
+from edgesam import Prompt
 from edgesam.embedding import on_host
 from edgesam.engines import Graphs, MaskPrompts, Prompts, Session
+from edgesam.engines.ort import cuda
 from edgesam.engines.ort.engine import OnnxRuntime
 
 Noise = Callable[..., NDArray[np.uint8]]
@@ -20,13 +23,9 @@ def test_cuda_gives_the_cpus_masks(
     lite_graphs: Graphs, noise: Noise, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Plainly, as it is recorded, and recorded, with plain runs in between."""
+    skip_without_cuda()
     engine = OnnxRuntime()
-    if "cuda" not in engine.devices():
-        pytest.skip("this onnxruntime has no CUDA: it needs onnxruntime-gpu")
-    try:
-        gpu = engine.open(lite_graphs, precision="fp32", device="cuda", threads=None)
-    except EngineUnavailable as error:
-        pytest.skip(str(error))
+    gpu = engine.open(lite_graphs, precision="fp32", device="cuda", threads=None)
     cpu = engine.open(lite_graphs, precision="fp32", device="cpu", threads=None)
     for seed in range(5):
         image = noise(1, 3, 256, 256, seed=seed).astype(np.float32) / 255
@@ -41,6 +40,37 @@ def test_cuda_gives_the_cpus_masks(
                 np.testing.assert_allclose(ours, theirs, atol=1e-3 * scale)
     gpu.close()
     assert "CUDA graph" not in caplog.text, "something could not be recorded"
+
+
+def test_what_comes_again_is_recorded(
+    lite_bundle: Path, noise: Noise, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Pictures and clicks as the product has them: prepared, encoded and finished on the card, the
+    first two runs of each kind plainly, the later ones as CUDA graphs.
+    """
+    skip_without_cuda()
+    with (
+        edgesam.load(lite_bundle, engine="onnxruntime", device="cuda") as gpu,
+        edgesam.load(lite_bundle, engine="onnxruntime", device="cpu") as cpu,
+    ):
+        for seed in range(5):
+            picture = noise(90, 70, seed=seed)
+            there, here = gpu.embed(picture), cpu.embed(picture)
+            scale = float(np.abs(here.array).max())
+            np.testing.assert_allclose(there.array, here.array, atol=1e-3 * scale)
+            for prompt in (Prompt.box(5, 10, 40, 50), Prompt.box(1, 2, 30, 33)):
+                found, wanted = gpu.segment(there, prompt), cpu.segment(here, prompt)
+                scale = float(np.abs(wanted.logits).max())
+                np.testing.assert_allclose(found.logits, wanted.logits, atol=2e-3 * scale)
+                assert np.mean(found.array != wanted.array) < 0.01
+    assert "without a CUDA graph" not in caplog.text
+
+
+def skip_without_cuda() -> None:
+    if "cuda" not in OnnxRuntime().devices():
+        pytest.skip("this onnxruntime has no CUDA: it needs onnxruntime-gpu")
+    if (reason := cuda.missing()) is not None:
+        pytest.skip(reason)
 
 
 def answer(

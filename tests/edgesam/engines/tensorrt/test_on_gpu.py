@@ -22,8 +22,9 @@ Files = Callable[[str, str], Path]
 ENGINE = "tensorrt"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def card() -> None:
+    """Asked for before weights are: an export takes longer than a skip."""
     if (reason := ENGINES[ENGINE].available()) is not None:
         pytest.skip(reason)
 
