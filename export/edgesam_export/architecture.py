@@ -33,6 +33,10 @@ class Encoder(Protocol):
     def working_memory(self) -> int:
         """Bytes that a picture surely takes beside the weights."""
 
+    @property
+    def for_gpu(self) -> Encoder:
+        """The same network, whose graph is to be written for a GPU."""
+
 
 class Family(Protocol):
     """An architecture: one module of :mod:`edgesam_export.graphs`."""

@@ -99,15 +99,15 @@ def export_calibrated(
         def make() -> Net:
             return ARCHITECTURES[name].build(found, Weights(weights, weights.shapes))
 
-        def make_all() -> dict[Role, Net]:
-            return build(name, found, weights, weights.shapes, checkpoint.name)
+        def make_for_gpu() -> dict[Role, Net]:
+            return build(name, found.for_gpu, weights, weights.shapes, checkpoint.name)
 
         verdicts: dict[str, Verdict] = {}
         learned: Learned | None = None
         samples = gallery.samples
         for variant in dict.fromkeys(variants):
             if variant == "fp16":
-                bundle, verdict = measured_fp16(bundle, make_all, samples, gate, progress)
+                bundle, verdict = measured_fp16(bundle, make_for_gpu, samples, gate, progress)
             elif variant == "bf16":
                 bundle, verdict = measured_bf16(bundle, make(), samples, gate, progress)
             else:

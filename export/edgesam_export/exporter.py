@@ -76,7 +76,7 @@ def export_bundle(
                 plan,
                 fp32.variant,
                 nets["image_encoder"],
-                lambda: build(name, found, weights, weights.shapes, checkpoint.name),
+                lambda: build(name, found.for_gpu, weights, weights.shapes, checkpoint.name),
                 lambda: ARCHITECTURES[name].build(found, Weights(weights, weights.shapes)),
                 writing,
             )

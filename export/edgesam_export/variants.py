@@ -76,7 +76,7 @@ def write_others(
     plan: Plan,
     fp32: Variant,
     encoder: Net,
-    make: Callable[[], Mapping[Role, Net]],
+    make_for_gpu: Callable[[], Mapping[Role, Net]],
     make_encoder: Callable[[], Net],
     writing: Writing,
 ) -> dict[str, Written]:
@@ -86,8 +86,9 @@ def write_others(
         plan: what is wanted.
         fp32: the bundle's.
         encoder: fp32's network.
-        make: builds all three networks, anew at each call: one that was saved cannot be changed.
-        make_encoder: builds the encoder alone.
+        make_for_gpu: builds all three networks, anew at each call: one that was saved cannot be
+            changed. No CPU computes fp16 any faster.
+        make_encoder: builds the encoder alone, for a CPU.
         writing: of the bundle.
 
     Raises:
@@ -95,7 +96,7 @@ def write_others(
     """
     found: dict[str, Written] = {}
     if plan.fp16:
-        found["fp16"] = writing.whole("fp16", halved(make()))
+        found["fp16"] = writing.whole("fp16", halved(make_for_gpu()))
     if plan.cut is not None:
         found["bf16"] = writing.computed(bf16(encoder, *plan.cut), fp32)
     if plan.recipe is not None:

@@ -192,6 +192,21 @@ class TestProfiles:
             export_bundle(lite_checkpoint, tmp_path / "c", profile="sam")
         assert not (tmp_path / "c").exists()
 
+    def test_a_vit_in_fp16_is_written_for_a_gpu(
+        self, vit_1024_checkpoint: Path, tmp_path: Path
+    ) -> None:
+        """fp32 is cut into rows, for a processor's memory; no processor computes fp16 faster."""
+        bundle = export_bundle(
+            vit_1024_checkpoint, tmp_path / "b", profile="sam", variants=["fp16"]
+        )
+        splits = []
+        for variant in ("fp32", "fp16"):
+            path = bundle.path / bundle.variants[variant].image_encoder.file
+            nodes = onnx.load(path, load_external_data=False).graph.node
+            splits.append(sum(node.op_type == "Split" for node in nodes))
+        assert splits[0] > 0
+        assert splits[1] == 0
+
     def test_a_vit_of_1024_pixels_is_assumed_to_be_sams(
         self, vit_1024_checkpoint: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
     ) -> None:

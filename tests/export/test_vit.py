@@ -414,6 +414,19 @@ class TestBlocks:
         assert (gelus[0], gelus[-1]) == (arch.depth * arch.grid, arch.depth)
         assert softmaxes[0] >= softmaxes[1] >= softmaxes[-1]
 
+    @pytest.mark.parametrize("name", ARCHS)
+    def test_for_a_gpu_nothing_is_cut(self, name: str, tmp_path: Path) -> None:
+        arch = ARCHS[name].for_gpu
+        weights, image = drawn(arch), picture(arch)
+        model = save(arch, weights, tmp_path / "g.onnx")
+        operators = [node.op_type for node in model.graph.node]
+        assert operators.count("Softmax") == operators.count("Gelu") == arch.depth
+        assert not {"Split", "Concat"} & set(operators)
+        found = run(tmp_path / "g.onnx", image)
+        assert relative_l2(NaiveViT(weights, arch)(image), found) < TOLERANCE
+        save(ARCHS[name], weights, tmp_path / "cut.onnx")
+        assert relative_l2(run(tmp_path / "cut.onnx", image), found) < 2e-6
+
     def test_no_value_is_large(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """At no time are scores, or their positions, there for all queries of the grid."""
         arch = tiny(32, 14, "wg", heads=4)

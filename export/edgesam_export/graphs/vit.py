@@ -7,14 +7,15 @@ decomposed relative positions (Li et al., "MViTv2", 2022, eq. 4) added to the sc
 
 Written for memory, exactly: scores of the whole grid are never formed at once but for some rows
 of queries, positions are added to them as two small factors, and the tokens that pad windows are
-not projected.
+not projected. For a GPU nothing is cut into rows: what is saved there are launches, and compilers
+know an attention by its whole form.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx_ir as ir
@@ -48,6 +49,7 @@ class ViT:
         window: side of the attention windows, in tokens; 0 where no block has any.
         global_blocks: those that attend to the whole grid.
         grid: side of the picture, in tokens.
+        uncut: whether it is written for a GPU.
     """
 
     width: int
@@ -56,6 +58,12 @@ class ViT:
     window: int
     global_blocks: frozenset[int]
     grid: int
+    uncut: bool = False
+
+    @property
+    def for_gpu(self) -> ViT:
+        """The same network."""
+        return replace(self, uncut=True)
 
     @property
     def image_size(self) -> int:
@@ -136,7 +144,7 @@ def _block(net: Net, x: ir.Value, arch: ViT, *, windowed: bool) -> ir.Value:
         )
 
     with net.scope("mlp"):
-        blocks = _count(arch.grid, 4 * hidden * arch.grid)
+        blocks = _blocks(arch, 4 * hidden * arch.grid)
         return net.add(x, _in_blocks(net, mlp, blocks, 1, y))
 
 
@@ -156,13 +164,13 @@ def _whole_grid(net: Net, x: ir.Value, arch: ViT) -> ir.Value:
     def attended(queries: ir.Value, rows: ir.Value, columns: ir.Value) -> ir.Value:
         return _attended(net, (heads, grid, head), queries, rows, columns, k, v)
 
-    blocks = _count(grid, 4 * heads * grid**3)
+    blocks = _blocks(arch, 4 * heads * grid**3)
     y = _in_blocks(net, attended, blocks, 1, q, *_positions(net, q, grid, head))
     return net.reshape(net.transpose(y, 1, 0, 2), 1, grid, grid, arch.width)
 
 
 def _windows(net: Net, x: ir.Value, arch: ViT) -> ir.Value:
-    """Attention inside windows, a row of them at a time.
+    """Attention inside windows, a row of them at a time; for a GPU all of them.
 
     Those at the bottom and the right are padded with zeros *after* the norm, which take part: as
     queries, keys and values they are the projection's bias, so that nothing has to be projected.
@@ -185,10 +193,12 @@ def _windows(net: Net, x: ir.Value, arch: ViT) -> ir.Value:
         k = net.transpose(net.reshape(k, count * batch, window * window, head), 0, 2, 1)
         v = net.reshape(v, count * batch, window * window, head)
 
-    def attended(*row: ir.Value) -> ir.Value:
-        return _attended(net, (batch, window, head), *row)
+    blocks = 1 if arch.uncut else count
 
-    y = _in_blocks(net, attended, count, 0, q, *_positions(net, q, window, head), k, v)
+    def attended(*rows: ir.Value) -> ir.Value:
+        return _attended(net, (count // blocks * batch, window, head), *rows)
+
+    y = _in_blocks(net, attended, blocks, 0, q, *_positions(net, q, window, head), k, v)
     y = net.reshape(y, count, count, heads, window, window, head)
     y = net.transpose(y, 0, 3, 1, 4, 2, 5)
     y = net.reshape(y, 1, padded, padded, arch.width)
@@ -274,6 +284,11 @@ def _in_blocks(
         return function(*values)
     split = [net.ops("Split", blocks, y, axis=axis, num_outputs=blocks) for y in values]
     return net.op("Concat", *(function(*parts) for parts in zip(*split, strict=True)), axis=axis)
+
+
+def _blocks(arch: ViT, row: int) -> int:
+    """Into how many the grid's rows, of so many bytes each, are cut."""
+    return 1 if arch.uncut else _count(arch.grid, row)
 
 
 def _count(rows: int, row: int) -> int:

@@ -54,7 +54,7 @@ def measured_fp16(
 
     Args:
         bundle: holds fp32.
-        make: builds its networks, anew at each call.
+        make: builds its networks for a GPU, anew at each call.
         samples: the pictures.
         gate: what must hold.
         progress: told what is happening.
