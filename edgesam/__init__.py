@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from edgesam.automatic import everything
+    from edgesam.batch import embed_batch
     from edgesam.cine import Cine
     from edgesam.embedding import Embedding
     from edgesam.embedding_cache import EmbeddingCache
@@ -77,6 +78,7 @@ __all__ = [
     "Window",
     "Windows",
     "__version__",
+    "embed_batch",
     "everything",
     "load",
     "read",
@@ -105,6 +107,7 @@ _MODULE_OF = {
     "Volume": "volume",
     "Window": "window",
     "Windows": "levels",
+    "embed_batch": "batch",
     "everything": "automatic",
     "load": "loading",
     "read": "formats",

@@ -6,7 +6,6 @@ Everything larger (automatic masks, streams, volumes) is a function that takes a
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from types import TracebackType
 from typing import Any, Literal, cast, overload
 
 import numpy as np
@@ -17,7 +16,8 @@ from edgesam.bundle import Bundle
 from edgesam.cancel import Cancel
 from edgesam.cine import Cine
 from edgesam.embedding import Embedding, Tensor, on_host
-from edgesam.engines import Answer, DevicePixels, Finishing, MaskPrompts, Prompts, Session
+from edgesam.engines import Answer, Batching, DevicePixels, Finishing
+from edgesam.engines.protocol import MaskPrompts, Prompts, Session
 from edgesam.errors import PromptError
 from edgesam.fit import Fit
 from edgesam.image import Image
@@ -42,8 +42,7 @@ class Sam:
         model: its name.
         variant: the precision that runs.
         engine: engine and device that really run, as ``onnxruntime:cpu``.
-        card: what else than the processor computes, as ``NVIDIA H200, CUDA 13.0``; empty if nothing
-            does.
+        card: the GPU that computes, as ``NVIDIA H200, CUDA 13.0``; empty if none does.
         passport: the parity report that vouches for the graphs, or None.
         manifest: what the bundle says of the model: sizes, profile, licence.
     """
@@ -98,6 +97,14 @@ class Sam:
         else:
             array = pixels.encode(network, cancel)
         return self.embedding(array, prepared.fit, prepared.mapping, prepared.place)
+
+    def encode_batch(self, prepared: Sequence[Prepared]) -> list[Embedding]:
+        """:meth:`encode` of several pictures, in one run if the encoder takes several."""
+        networks = [each.network_of(self.manifest) for each in prepared]
+        if not isinstance(self._open, Batching):
+            return [self.encode(each) for each in prepared]
+        found = zip(self._open.encode_batch(networks), prepared, strict=True)
+        return [self.embedding(one, each.fit, each.mapping, each.place) for one, each in found]
 
     @overload
     def segment(
@@ -266,8 +273,7 @@ class Sam:
     @property
     def pixels(self) -> DevicePixels | None:
         """What prepares pictures where this model computes; None: the host does it."""
-        session = self._open
-        return session if isinstance(session, DevicePixels) else None
+        return self._open if isinstance(self._open, DevicePixels) else None
 
     def close(self) -> None:
         """Free the engine's memory; further calls raise."""
@@ -278,12 +284,7 @@ class Sam:
     def __enter__(self) -> Sam:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def __repr__(self) -> str:

@@ -8,6 +8,7 @@ from edgesam.engines.openvino.engine import OpenVino
 from edgesam.engines.ort.engine import OnnxRuntime
 from edgesam.engines.protocol import (
     Answer,
+    Batching,
     DevicePixels,
     Engine,
     Finishing,
@@ -23,6 +24,7 @@ from edgesam.errors import EngineUnavailable
 __all__ = [
     "ENGINES",
     "Answer",
+    "Batching",
     "DevicePixels",
     "Engine",
     "Finishing",

@@ -152,6 +152,14 @@ class Finishing(Protocol):
 
 
 @runtime_checkable
+class Batching(Protocol):
+    """What a session can do, too, whose encoder may take several pictures in one run."""
+
+    def encode_batch(self, images: Sequence[Tensor]) -> list[Tensor]:
+        """As :meth:`Session.encode` of each, in their order, in as few runs as may be."""
+
+
+@runtime_checkable
 class DevicePixels(Protocol):
     """What a session can do, too, whose engine prepares pictures where it computes."""
 

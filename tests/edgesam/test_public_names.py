@@ -40,6 +40,7 @@ NAMES = [
     "Window",
     "Windows",
     "__version__",
+    "embed_batch",
     "everything",
     "load",
     "read",

@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from edgesam.embedding import Tensor, on_host
 from edgesam.engines.device.placing import Lying, Placing, Size
 from edgesam.engines.device.tensor import OnDevice, hold_until_done
-from edgesam.errors import EngineUnavailable, OutOfMemory
+from edgesam.errors import BundleError, EngineUnavailable, OutOfMemory
 from edgesam_kernels.device import Device, DeviceError, DeviceOutOfMemory, Memory
 from edgesam_kernels.device.lender import Lender, Loan
 
+Input = NDArray[Any] | Tensor | Sequence[Tensor]
 LEAST = 256  # bytes: what is empty has an address, too
 
 
@@ -64,11 +65,7 @@ class DeviceGraph(ABC):
     def _release(self) -> None:
         """Let go of what the library holds; nothing is under way."""
 
-    def run(
-        self,
-        inputs: Mapping[str, NDArray[Any] | Tensor],
-        outputs: Sequence[str],
-    ) -> tuple[NDArray[Any], ...]:
+    def run(self, inputs: Mapping[str, Input], outputs: Sequence[str]) -> tuple[NDArray[Any], ...]:
         """Compute once; returns when the answers are in host memory.
 
         Args:
@@ -82,9 +79,7 @@ class DeviceGraph(ABC):
         """
         return tuple(each.host() for each in self.enqueue(inputs, outputs))
 
-    def enqueue(
-        self, inputs: Mapping[str, NDArray[Any] | Tensor], outputs: Sequence[str]
-    ) -> tuple[OnDevice, ...]:
+    def enqueue(self, inputs: Mapping[str, Input], outputs: Sequence[str]) -> tuple[OnDevice, ...]:
         """Give the stream one computation; nothing waits if all inputs lie on this device, once the
         library is past what its graph says of first runs.
 
@@ -92,6 +87,7 @@ class DeviceGraph(ABC):
 
         Args:
             inputs: by name; what lies in host memory is copied, which may wait for the stream.
+                Several in place of one are put after each other along the first axis.
             outputs: wanted, by name.
 
         Returns:
@@ -115,8 +111,9 @@ class DeviceGraph(ABC):
                 self._compute(given, made)
                 ready = self.stream.record()
                 for value in inputs.values():
-                    if self._has(value):
-                        value.used(self.stream, ready)
+                    for each in _several(value):
+                        if self._has(each):
+                            each.used(self.stream, ready)
                 for loan in loans.values():
                     loan.used(self.stream, ready)
             except (DeviceOutOfMemory, MemoryError):
@@ -174,11 +171,27 @@ class DeviceGraph(ABC):
         if self._has(value):
             value.wait(self.stream)
             return Lying(value.pointer, value.shape, value.nbytes)
+        parts = _several(value)
+        one = tuple(parts[0].shape[1:])
+        if any(tuple(part.shape[1:]) != one for part in parts):
+            raise BundleError(f"{self.name} does not take {name} of several sizes in one run")
+        shape = (sum(part.shape[0] for part in parts), *one)
+        nbytes = self._nbytes(name, shape)
+        pointer = target = self._buffer(name, nbytes).pointer
+        for part in parts:
+            target += self._put_at(target, name, part)
+        return Lying(pointer, shape, nbytes)
+
+    def _put_at(self, target: int, name: str, value: Any) -> int:
+        """Give the stream a copy to there; how many bytes it has."""
+        if self._has(value):
+            value.wait(self.stream)
+            self.device.copy(target, value.pointer, value.nbytes, self.stream)
+            return value.nbytes
         array = np.ascontiguousarray(on_host(value), self.types[name])
-        pointer = self._buffer(name, array.nbytes).pointer
         if array.nbytes:
-            self.device.upload(pointer, array, self.stream)
-        return Lying(pointer, array.shape, array.nbytes)
+            self.device.upload(target, array, self.stream)
+        return array.nbytes
 
     def _lend(self, name: str, shape: Size) -> Loan:
         """Where the next run writes an output."""
@@ -203,3 +216,7 @@ class DeviceGraph(ABC):
             f"{self.title} ran out of memory with {self.name} on {self.device.name}: close "
             "other programs that use it, or take a smaller model"
         )
+
+
+def _several(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, list | tuple) else (value,)

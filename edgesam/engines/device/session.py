@@ -30,10 +30,12 @@ class Limits:
     Attributes:
         prompts: N, more of which are asked in parts.
         points: of each, more of which are refused.
+        images: of the encoder, if its graph takes several.
     """
 
     prompts: int
     points: int
+    images: int
 
 
 class DeviceSession:
@@ -54,6 +56,8 @@ class DeviceSession:
         self._masks = DeviceMasks(decoder, self._side_names)
         self._decoder = decoder
         self.description, self._limits = description, limits
+        several = encoder.shape("image")[0] < 0
+        self._at_once = limits.images if limits is not None and several else 1
         self.card = f"{encoder.device.name}, CUDA {encoder.device.driver}"
         self._pictures = Pictures(encoder.device)
         self._lock = threading.Lock()
@@ -75,6 +79,18 @@ class DeviceSession:
             (embedding,) = self._encoder.enqueue({"image": image}, ["image_embeddings"])
         cancel.check()
         return embedding
+
+    def encode_batch(self, images: Sequence[Tensor]) -> list[Tensor]:
+        """Those that a run takes are put beside each other on the device."""
+        found: list[Tensor] = []
+        for start in range(0, len(images), self._at_once):
+            some = images[start : start + self._at_once]
+            if len(some) == 1:
+                found.append(self.encode(some[0]))
+                continue
+            (made,) = self._encoder.enqueue({"image": some}, ["image_embeddings"])
+            found += made.parts()
+        return found
 
     def image_side(self, embedding: Tensor, masks: MaskPrompts) -> ImageSide:
         if len(masks.given) == 1:

@@ -35,6 +35,7 @@ class OnDevice:
         ready: Event,
         fetching: Stream,
         dtype: np.dtype[Any] | None = None,
+        offset: int = 0,
     ) -> None:
         """
         Args:
@@ -45,8 +46,10 @@ class OnDevice:
             fetching: the stream on which it is copied to the host; it need not wait there for what
                 is computed next.
             dtype: float32 if nothing is said.
+            offset: of its first byte in the memory.
         """
         self._device, self._loan, self._fetching = device, loan, fetching
+        self._offset = offset
         self.shape = tuple(shape)
         self.dtype = dtype or np.dtype(np.float32)
         self.ready = ready
@@ -59,12 +62,30 @@ class OnDevice:
     @property
     def pointer(self) -> int:
         """The ``CUdeviceptr``."""
-        return self._loan.pointer
+        return self._loan.pointer + self._offset
 
     @property
     def nbytes(self) -> int:
         """What it takes there."""
         return prod(self.shape) * self.dtype.itemsize
+
+    def parts(self) -> list[OnDevice]:
+        """Each of the first axis, as an array of one; the memory is that of all until the last of
+        them is let go of.
+        """
+        shape, step = (1, *self.shape[1:]), self.nbytes // self.shape[0]
+        return [
+            OnDevice(
+                self._device,
+                self._loan,
+                shape,
+                self.ready,
+                self._fetching,
+                self.dtype,
+                self._offset + number * step,
+            )
+            for number in range(self.shape[0])
+        ]
 
     def wait(self, stream: Stream) -> None:
         """What that stream is given from now on may read it; the host does not wait."""

@@ -14,7 +14,7 @@ from edgesam.engines.refusal import device_for
 from edgesam.engines.tensorrt.flavour import Flavour, flavour_here
 from edgesam.engines.tensorrt.graph import TensorRtGraph
 from edgesam.engines.tensorrt.making import Target, forget_plan, plan_for
-from edgesam.engines.tensorrt.network import POINTS, PROMPTS, capabilities_known
+from edgesam.engines.tensorrt.network import IMAGES, POINTS, PROMPTS, capabilities_known
 from edgesam.engines.tensorrt.types import PRECISIONS, precision_of
 from edgesam.errors import BundleError, EdgeSamError, EngineUnavailable, OutOfMemory
 from edgesam.home import home
@@ -123,7 +123,7 @@ def _opened(flavour: Flavour, device: Device, graphs: Graphs, precision: str) ->
         loaded["image_side"],
         loaded["mask_decoder"],
         description=f"tensorrt:{_DEVICE}",
-        limits=Limits(PROMPTS, POINTS),
+        limits=Limits(PROMPTS, POINTS, IMAGES),
     )
 
 

@@ -17,6 +17,7 @@ from edgesam.errors import BundleError, EngineUnavailable, OutOfMemory
 
 PROMPTS = 4  # as many as edgesam.calls sends at once
 POINTS = 64  # of one prompt, with its box or padding point
+IMAGES = 4  # of an encoder whose graph takes several
 TOKENS = 4
 
 Shape = tuple[int, ...]
@@ -28,7 +29,7 @@ _FREE: dict[str, tuple[Shape, Shape, Shape]] = {
     "mask_tokens": ((1,), (1,), (TOKENS,)),
 }
 # What a plan depends on beside graph, library and machine: in its key.
-OPTIONS = f"1 {_FREE} TF32=no DETAILED"
+OPTIONS = f"2 {_FREE} {IMAGES} TF32=no DETAILED"
 
 Tell = Callable[[str], None]
 
@@ -135,6 +136,9 @@ def _bound(network: Parsed, config: Any) -> None:
         tensor = network.network.get_input(index)
         if tensor.name in _FREE:
             profile.set_shape(tensor.name, *_FREE[tensor.name])
+        elif tensor.name == "image" and tensor.shape[0] == -1:
+            one, several = (1, *tensor.shape[1:]), (IMAGES, *tensor.shape[1:])
+            profile.set_shape(tensor.name, one, one, several)
         elif -1 in tuple(tensor.shape):
             tensor.shape = [1 if size == -1 else size for size in tensor.shape]
     if config.add_optimization_profile(profile) < 0:

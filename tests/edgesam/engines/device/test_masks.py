@@ -54,7 +54,7 @@ def make(
             )
             for name in ("encoder", "side", "decoder")
         ]
-        return DeviceSession(*graphs, description="tensorrt:cuda", limits=Limits(4, 64))
+        return DeviceSession(*graphs, description="tensorrt:cuda", limits=Limits(4, 64, 4))
 
     return made
 

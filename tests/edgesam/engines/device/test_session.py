@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -11,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from edgesam import PromptError
+from edgesam import BundleError, PromptError
 from edgesam.cancel import Cancel, Cancelled
 from edgesam.embedding import on_host
 from edgesam.engines.device.session import DeviceSession, Limits
@@ -33,7 +34,7 @@ def session(
         for name in ("encoder", "side", "decoder")
     )
     with closing(
-        DeviceSession(encoder, side, decoder, description="tensorrt:cuda", limits=Limits(4, 64))
+        DeviceSession(encoder, side, decoder, description="tensorrt:cuda", limits=Limits(4, 64, 4))
     ) as session:
         yield session
 
@@ -183,3 +184,70 @@ def test_closing_frees_all_but_what_was_handed_out(
     assert on_host(embedding).shape == (1, 4, 2, 2)
     del embedding
     assert fake_device.leaks() == []
+
+
+class TestSeveralPictures:
+    """In one run of an encoder whose graph takes them."""
+
+    @pytest.fixture
+    def several(
+        self, fake_trt: Any, fake_device: FakeDevice, fake_plan: Callable[..., bytes]
+    ) -> Iterator[DeviceSession]:
+        plan = json.loads(fake_plan("encoder"))
+        plan["tensors"]["image"] |= {"shape": ["image[0]", 3, 8, 8], "to": [4, 3, 8, 8]}
+        plan["tensors"]["image_embeddings"]["shape"] = ["image[0]", 4, 2, 2]
+        plans = [json.dumps(plan).encode(), fake_plan("side"), fake_plan("decoder")]
+        graphs = (
+            TensorRtGraph(CLASSIC, fake_device, one, name="one", precision="fp16") for one in plans
+        )
+        limits = Limits(4, 64, 4)
+        with closing(DeviceSession(*graphs, description="tensorrt:cuda", limits=limits)) as session:
+            yield session
+
+    def test_they_are_each_what_they_are_alone(
+        self, several: DeviceSession, fake_trt: Any, fake_device: FakeDevice
+    ) -> None:
+        """In host memory, on the device, and mixed; also after runs of one."""
+        images: list[Any] = [IMAGE + 1000 * number for number in range(6)]
+        alone = [on_host(several.encode(image)) for image in images]
+        images[1::2] = [several._encoder.put("image", image) for image in images[1::2]]
+        fake_trt.calls.clear()
+        found = several.encode_batch(images)
+        runs = [call[2] for call in fake_trt.calls if call[0] == "set_input_shape"]
+        assert runs == [(4, 3, 8, 8), (2, 3, 8, 8)]
+        assert [one.shape for one in found] == [(1, 4, 2, 2)] * 6
+        for one, wanted in zip(found, alone, strict=True):
+            np.testing.assert_array_equal(on_host(one), wanted)
+
+    def test_each_can_be_clicked_on_and_let_go_of(
+        self, several: DeviceSession, fake_device: FakeDevice
+    ) -> None:
+        images = [IMAGE + 1000 * number for number in range(4)]
+        sides = [
+            several.image_side(embedding, MaskPrompts.none(8))
+            for embedding in several.encode_batch(images)
+        ]
+        told = np.zeros(1, np.float32)
+        for image, side in zip(images, sides, strict=True):
+            logits, _ = several.decode(side, prompts_of(1, 2), (0, 2))
+            expected = wanted(on_host(several.encode(image)), told, prompts_of(1, 2), [0, 2])
+            np.testing.assert_allclose(logits[:, :, 3, 3], expected[0], rtol=1e-6)
+        del sides, side
+        several.close()
+        assert fake_device.leaks() == []
+
+    def test_one_and_none(self, several: DeviceSession) -> None:
+        assert several.encode_batch([]) == []
+        (found,) = several.encode_batch([IMAGE])
+        np.testing.assert_array_equal(on_host(found), on_host(several.encode(IMAGE)))
+
+    def test_an_encoder_of_one_picture_is_run_for_each(
+        self, session: DeviceSession, fake_trt: Any
+    ) -> None:
+        found = session.encode_batch([IMAGE, IMAGE + 1])
+        assert sum(call[0] == "execute_async_v3" for call in fake_trt.calls) == 2
+        np.testing.assert_array_equal(on_host(found[1]), on_host(session.encode(IMAGE + 1)))
+
+    def test_sizes_that_differ(self, several: DeviceSession) -> None:
+        with pytest.raises(BundleError, match="does not take image of several sizes in one run"):
+            several.encode_batch([IMAGE, IMAGE[:, :, :4]])
