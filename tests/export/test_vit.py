@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from edgesam_bench.figures import relative_l2
 from edgesam_bench.random_weights import PEAKED, random_state_dict, uniform
+from edgesam_bench.speed.work import macs
 from edgesam_export.graphs import vit
 from edgesam_export.graphs.vit import ViT
 from edgesam_export.graphs.weights import Weights
@@ -524,6 +525,13 @@ class TestPictures:
             ]
             assert shapes == [[count, 3, 80, 80], [count, 256, 5, 5]]
             assert "Shape" not in {node.op_type for node in graph.node}
+
+    def test_each_is_as_much_work(self, tmp_path: Path) -> None:
+        arch, path, cut = ARCHS["padded windows"], tmp_path / "g.onnx", tmp_path / "cut.onnx"
+        weights = drawn(arch)
+        save(arch.for_gpu, weights, path)
+        save(arch, weights, cut)
+        assert macs(path) == macs(cut) == macs(path, {"images": 3}) / 3
 
     def test_halved(self, tmp_path: Path) -> None:
         """By onnxruntime's kernels, which round in float16 where the graph says so."""
