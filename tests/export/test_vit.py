@@ -16,9 +16,11 @@ from numpy.typing import NDArray
 
 from edgesam_bench.figures import relative_l2
 from edgesam_bench.random_weights import PEAKED, random_state_dict, uniform
+from edgesam_bench.speed.work import macs
 from edgesam_export.graphs import vit
 from edgesam_export.graphs.vit import ViT
 from edgesam_export.graphs.weights import Weights
+from edgesam_export.precision.half import halve
 from edgesam_export.verify import verify_graph
 
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -461,6 +463,84 @@ class TestBlocks:
         }
         for part in "qkv":
             assert shapes[f"blocks.0.attn.qkv.{part}/MatMul"] == [1, 5, 5, 48]
+
+
+class TestPictures:
+    """For a GPU several are encoded in one run, each as if it were alone."""
+
+    def pictures(self, arch: ViT) -> NDArray[np.float32]:
+        side = arch.image_size
+        return (2 * uniform((3, 3, side, side), 6)).astype(np.float32)
+
+    def away(self, path: Path, images: NDArray[np.float32]) -> float:
+        """How far a picture's embedding in company is from the one alone, at most."""
+        alone = [run(path, one[None])[0] for one in images]
+        assert relative_l2(alone[0], alone[1]) > 1e-2 < relative_l2(alone[1], alone[2])
+        found = 0.0
+        for count in range(1, len(images) + 1):
+            together = run(path, images[:count])
+            assert together.shape == (count, *alone[0].shape)
+            pairs = zip(alone, together, strict=False)
+            found = max(found, *(relative_l2(one, other) for one, other in pairs), 0.0)
+        return found
+
+    @pytest.mark.parametrize("name", ARCHS)
+    def test_each_as_alone(self, name: str, tmp_path: Path) -> None:
+        arch, path = ARCHS[name].for_gpu, tmp_path / "g.onnx"
+        weights, images = drawn(arch), self.pictures(arch)
+        save(arch, weights, path)
+        assert self.away(path, images) < 2e-6
+        for one, found in zip(images[::2], run(path, images)[::2], strict=True):
+            assert relative_l2(NaiveViT(weights, arch)(one[None])[0], found) < TOLERANCE
+
+    @pytest.mark.parametrize("name", ["padded windows", "whole grid only", "one window, padded"])
+    @pytest.mark.parametrize(
+        ("operator", "attribute", "right", "wrong"),
+        [
+            ("Transpose", "perm", [0, 2, 4, 1, 3, 5], [4, 0, 2, 1, 3, 5]),  # heads, then pictures
+            ("Softmax", "axis", -1, 0),
+        ],
+    )
+    def test_mixed_they_would_show(
+        self, name: str, operator: str, attribute: str, right: object, wrong: object, tmp_path: Path
+    ) -> None:
+        arch, path = ARCHS[name].for_gpu, tmp_path / "g.onnx"
+        model, spoilt = save(arch, drawn(arch), path), 0
+        for node in model.graph.node:
+            for each in node.attribute if node.op_type == operator else ():
+                if onnx.helper.get_attribute_value(each) == right:
+                    each.CopyFrom(onnx.helper.make_attribute(attribute, wrong))
+                    spoilt += 1
+        assert spoilt == arch.depth * (3 if operator == "Transpose" else 1)
+        onnx.save(model, path)
+        assert self.away(path, self.pictures(arch)) > 100 * 2e-6
+
+    def test_their_number_alone_is_open(self, tmp_path: Path) -> None:
+        arch = ARCHS["padded windows"]
+        for each, count in ((arch, 1), (arch.for_gpu, "images")):
+            graph = save(each, drawn(arch), tmp_path / "g.onnx").graph
+            shapes = [
+                [dim.dim_param or dim.dim_value for dim in value.type.tensor_type.shape.dim]
+                for value in (*graph.input, *graph.output)
+            ]
+            assert shapes == [[count, 3, 80, 80], [count, 256, 5, 5]]
+            assert "Shape" not in {node.op_type for node in graph.node}
+
+    def test_each_is_as_much_work(self, tmp_path: Path) -> None:
+        arch, path, cut = ARCHS["padded windows"], tmp_path / "g.onnx", tmp_path / "cut.onnx"
+        weights = drawn(arch)
+        save(arch.for_gpu, weights, path)
+        save(arch, weights, cut)
+        assert macs(path) == macs(cut) == macs(path, {"images": 3}) / 3
+
+    def test_halved(self, tmp_path: Path) -> None:
+        """By onnxruntime's kernels, which round in float16 where the graph says so."""
+        arch, path = ARCHS["padded windows"].for_gpu, tmp_path / "g.onnx"
+        net = vit.build(arch, Weights(drawn(arch)))
+        halve(net)
+        net.save(path)
+        verify_graph(path)
+        assert self.away(path, self.pictures(arch)) < 1e-3
 
 
 class TestLayout:

@@ -15,8 +15,8 @@ from onnx_ir.passes.common import ShapeInferencePass
 
 from edgesam.errors import BundleError
 
-ONE_BOX = {"masks": 1, "prompts": 1, "points": 2, "outputs": 1}
-"""The free sizes of a bundle's graphs when one box is answered with one mask."""
+ONE_BOX = {"images": 1, "masks": 1, "prompts": 1, "points": 2, "outputs": 1}
+"""The free sizes of a bundle's graphs when a box in a picture is answered with one mask."""
 
 _COUNTED = ("MatMul", "Gemm", "Conv", "ConvTranspose")
 

@@ -40,6 +40,8 @@ _ALLOWED = {
 _MULTIPLY = frozenset({"Convolution", "Deconvolution", "FullyConnected", "MatMul"})
 # Nodes that hold or hand on values, in whatever type.
 _KEEP = frozenset({"Input", "Output", "Const", "Convert", "Reorder"})
+# The input of which a graph may take several at once, and is given one.
+_PICTURES = "image"
 _TELEMETRY = "openvino_telemetry"
 _importing = threading.Lock()
 
@@ -188,12 +190,20 @@ def _compiled(core: Any, path: Path, part: Part, device: str, config: Mapping[st
     model = frontend.convert(frontend.load(str(path)))
     if not model.outputs:  # what an empty file is to it
         raise BundleError("it holds no graph")
+    _fix(model)
     compiled = core.compile_model(part.of(model), device, config)
     if blob is not None:
         stream = BytesIO()
         compiled.export_model(stream)
         blob.store(stream.getvalue())
     return compiled
+
+
+def _fix(model: Any) -> None:
+    """Leave no number of pictures open in an ``ov.Model``: shapes known in advance run faster."""
+    for port in model.inputs:
+        if _PICTURES in port.names and port.partial_shape[0].is_dynamic:
+            model.reshape({_PICTURES: [1, *list(port.partial_shape)[1:]]})
 
 
 def _check_precision(compiled: Any, path: Path, precision: str) -> None:

@@ -8,7 +8,8 @@ decomposed relative positions (Li et al., "MViTv2", 2022, eq. 4) added to the sc
 Written for memory, exactly: scores of the whole grid are never formed at once but for some rows
 of queries, positions are added to them as two small factors, and the tokens that pad windows are
 not projected. For a GPU nothing is cut into rows: what is saved there are launches, and compilers
-know an attention by its whole form.
+know an attention by its whole form; and it takes several pictures at once, which lie before windows
+and heads in the one leading dimension of an attention, whose size is left open.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from edgesam_export.graphs.net import FLOAT, Net, attention_scale
 from edgesam_export.graphs.weights import Weights
 
 PREFIX = "image_encoder."
+IMAGES = "images"  # the dimension that is open for a GPU
 PATCH = 16  # pixels
 EXPANSION = 4  # of the MLPs
 EPS = 1e-6
@@ -111,10 +113,13 @@ def recognise(shapes: Mapping[str, tuple[int, ...]]) -> ViT | None:
 
 
 def build(arch: ViT, weights: Weights) -> Net:
-    """The graph ``image`` (1, 3, S, S) float32 -> ``image_embeddings`` (1, 256, G, G) float32."""
+    """The graph ``image`` (N, 3, S, S) float32 -> ``image_embeddings`` (N, 256, G, G) float32.
+
+    N is 1; for a GPU as many pictures as come.
+    """
     net = Net("vit_image_encoder", weights, PREFIX)
-    side = arch.image_size
-    x = net.input("image", FLOAT, (1, 3, side, side))
+    side, count = arch.image_size, IMAGES if arch.uncut else 1
+    x = net.input("image", FLOAT, (count, 3, side, side))
     with net.scope("patch_embed"):
         weight = net.promise("proj.weight", arch.width, 3, PATCH, PATCH)
         x = net.conv(x, "proj", weight, net.promise("proj.bias", arch.width), stride=PATCH)
@@ -125,15 +130,20 @@ def build(arch: ViT, weights: Weights) -> Net:
         with net.scope(f"blocks.{index}"):
             x = _block(net, x, arch, windowed=index not in arch.global_blocks)
     x = neck(net, net.transpose(x, 0, 3, 1, 2), arch.width)
-    net.output("image_embeddings", x, (1, CHANNELS, arch.grid, arch.grid))
+    net.output("image_embeddings", x, (count, CHANNELS, arch.grid, arch.grid))
     return net
 
 
 def _block(net: Net, x: ir.Value, arch: ViT, *, windowed: bool) -> ir.Value:
-    """Attention and MLP, each after a norm and beside a residual, on (1, grid, grid, width)."""
+    """Attention and MLP, each after a norm and beside a residual, on (N, grid, grid, width)."""
     y = net.layer_norm(x, "norm1", arch.width, EPS)
     with net.scope("attn"):
-        y = _windows(net, y, arch) if windowed else _whole_grid(net, y, arch)
+        if windowed:
+            y = _windows(net, y, arch, arch.window)
+        elif arch.uncut:
+            y = _windows(net, y, arch, arch.grid)
+        else:
+            y = _whole_grid(net, y, arch)
         x = net.add(x, net.linear(y, "proj", arch.width, arch.width))
     y = net.layer_norm(x, "norm2", arch.width, EPS)
     hidden = EXPANSION * arch.width
@@ -162,46 +172,50 @@ def _whole_grid(net: Net, x: ir.Value, arch: ViT) -> ir.Value:
         v = net.reshape(v, heads, grid * grid, head)
 
     def attended(queries: ir.Value, rows: ir.Value, columns: ir.Value) -> ir.Value:
-        return _attended(net, (heads, grid, head), queries, rows, columns, k, v)
+        return _attended(net, (heads, -1, grid, head), queries, rows, columns, k, v)
 
     blocks = _blocks(arch, 4 * heads * grid**3)
     y = _in_blocks(net, attended, blocks, 1, q, *_positions(net, q, grid, head))
     return net.reshape(net.transpose(y, 1, 0, 2), 1, grid, grid, arch.width)
 
 
-def _windows(net: Net, x: ir.Value, arch: ViT) -> ir.Value:
-    """Attention inside windows, a row of them at a time; for a GPU all of them.
+def _windows(net: Net, x: ir.Value, arch: ViT, window: int) -> ir.Value:
+    """Attention inside windows, a row of them at a time; for a GPU all of them, of all pictures.
 
     Those at the bottom and the right are padded with zeros *after* the norm, which take part: as
     queries, keys and values they are the projection's bias, so that nothing has to be projected.
     """
-    grid, window, heads, head = arch.grid, arch.window, arch.heads, arch.head_width
+    grid, heads, head = arch.grid, arch.heads, arch.head_width
     count = -(-grid // window)
     padded, batch = count * window, count * heads
+    # Open sizes are pictures times what they are of one.
+    rows_of_windows, every, one = (-1, -1, -1) if arch.uncut else (count, count * batch, 1)
 
     def part(name: str) -> ir.Value:
         y, bias = _projected(net, x, name, arch)
         if padded != grid:
             pads = (0, 0, 0, 0, 0, padded - grid, padded - grid, 0)
             y = net.op("Pad", y, net.ints(pads))
-        y = net.reshape(net.add(y, bias), count, window, count, window, heads, head)
+        y = net.reshape(net.add(y, bias), rows_of_windows, window, count, window, heads, head)
         y = net.transpose(y, 0, 2, 4, 1, 3, 5)
-        return net.reshape(y, count * batch, window, window, head)
+        return net.reshape(y, every, window, window, head)
 
     with net.scope("qkv"):
         q, k, v = part("q"), part("k"), part("v")
-        k = net.transpose(net.reshape(k, count * batch, window * window, head), 0, 2, 1)
-        v = net.reshape(v, count * batch, window * window, head)
+        k = net.transpose(net.reshape(k, every, window * window, head), 0, 2, 1)
+        v = net.reshape(v, every, window * window, head)
 
-    blocks = 1 if arch.uncut else count
+    blocks, shape = count, (batch, -1, window, head)
+    if arch.uncut:
+        blocks, shape = 1, (-1, window * window, window, head)
 
     def attended(*rows: ir.Value) -> ir.Value:
-        return _attended(net, (count // blocks * batch, window, head), *rows)
+        return _attended(net, shape, *rows)
 
     y = _in_blocks(net, attended, blocks, 0, q, *_positions(net, q, window, head), k, v)
-    y = net.reshape(y, count, count, heads, window, window, head)
+    y = net.reshape(y, rows_of_windows, count, heads, window, window, head)
     y = net.transpose(y, 0, 3, 1, 4, 2, 5)
-    y = net.reshape(y, 1, padded, padded, arch.width)
+    y = net.reshape(y, one, padded, padded, arch.width)
     if padded != grid:
         y = net.op("Slice", y, net.ints((0, 0)), net.ints((grid, grid)), net.ints((1, 2)))
     return y
@@ -244,7 +258,7 @@ def _relative(net: Net, name: str, side: int, head: int) -> ir.Value:
 
 def _attended(
     net: Net,
-    shape: tuple[int, int, int],
+    shape: tuple[int, int, int, int],
     q: ir.Value,
     rows: ir.Value,
     columns: ir.Value,
@@ -254,7 +268,8 @@ def _attended(
     """softmax(q k + positions) v for some rows of queries.
 
     Args:
-        shape: heads in all windows, side of the keys' square, width of a head.
+        shape: heads in all windows, queries of each, side of the keys' square, width of a head;
+            one of the first two is -1, open.
         q: (heads, n, side, width).
         rows: (heads, n, side, side), what the key's row adds.
         columns: (heads, n, side, side), what its column adds.
@@ -264,12 +279,13 @@ def _attended(
     Returns:
         (heads, n * side, width).
     """
-    heads, side, width = shape
-    scores = net.matmul(net.reshape(q, heads, -1, width), k)
-    scores = net.reshape(scores, heads, -1, side, side)
-    scores = net.add(scores, net.reshape(rows, heads, -1, side, 1))
-    scores = net.add(scores, net.reshape(columns, heads, -1, 1, side))
-    return net.matmul(net.softmax(net.reshape(scores, heads, -1, side * side)), v)
+    heads, queries, side, width = shape
+    scores = net.matmul(net.reshape(q, heads, queries, width), k)
+    scores = net.reshape(scores, heads, queries, side, side)
+    scores = net.add(scores, net.reshape(rows, heads, queries, side, 1))
+    scores = net.add(scores, net.reshape(columns, heads, queries, 1, side))
+    scores = net.softmax(net.reshape(scores, heads, queries, side * side))
+    return net.matmul(scores, v)
 
 
 def _in_blocks(

@@ -335,6 +335,33 @@ class TestLoading:
         with pytest.raises(BundleError, match=r"cannot load odd\.onnx: .*Nonsense"):
             opened(Graphs(path, path, path))
 
+    @pytest.mark.parametrize("ends", [{}, {"until": "cut"}, {"after": "cut"}])
+    def test_an_open_number_of_pictures_is_one(
+        self, write_graph: WriteGraph, tmp_path: Path, ends: dict[str, str]
+    ) -> None:
+        """Compiled for any number it would be slower; other open sizes stay open."""
+        path = tmp_path / "open.onnx"
+        nodes = [
+            ("Relu", ["image"], "cut"),
+            ("Neg", ["cut"], "image_embeddings"),
+            ("Neg", ["points"], "marks"),
+        ]
+        sizes: Any = {"image": ["images", 3, 4, 4], "points": ["points", 2]}
+        if ends:
+            nodes, sizes = nodes[:2], {"image": sizes["image"]}
+        write_graph(path, nodes, sizes, [out for *_, out in nodes if out != "cut"])
+        found = graph_module._compiled(
+            import_openvino().Core(), path, Part(**ends), "CPU", {"INFERENCE_PRECISION_HINT": "f32"}
+        )
+        shapes = {
+            name: str(port.partial_shape)
+            for port in (*found.inputs, *found.outputs)
+            for name in port.names
+        }
+        assert shapes.pop("points", "[?,2]") == shapes.pop("marks", "[?,2]") == "[?,2]"
+        assert len(shapes) == 2
+        assert set(shapes.values()) == {"[1,3,4,4]"}
+
     def test_weights_beside_their_graph(self, write_graph: WriteGraph, tmp_path: Path) -> None:
         import onnx
 
