@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 import edgesam
 from edgesam import Embedding, Prompt, Sam
+from edgesam.embedding import finished
 from edgesam.prepared import prepare
 from edgesam_bench.phantoms import draw
 from edgesam_bench.speed.prompts import Box, box
@@ -19,6 +20,7 @@ from edgesam_bench.speed.prompts import Box, box
 SIDE = 512  # of the picture and of the frames, in pixels
 BATCH = 64
 FRAMES = 48
+TOGETHER = 4  # pictures of a call that encodes several
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,10 @@ class Material:
         """The n-th box in pixels; another one every time."""
         height, width = self.picture.shape[:2]
         return box(number, width, height)
+
+    def together(self) -> list[NDArray[np.uint8]]:
+        """Pictures that are encoded in one call; no two are the same."""
+        return [np.roll(self.picture, 5 * number, axis=0) for number in range(TOGETHER)]
 
     def boxes(self, number: int) -> list[Box]:
         """As many as the batch has, from the n-th on."""
@@ -80,6 +86,10 @@ class Contender(ABC):
     @abstractmethod
     def encode(self) -> object:
         """Prepared picture to embedding."""
+
+    @abstractmethod
+    def encode_batch(self) -> object:
+        """:data:`TOGETHER` prepared pictures to as many embeddings, by one call."""
 
     @abstractmethod
     def click(self, number: int) -> NDArray[np.bool_]:
@@ -125,8 +135,13 @@ class EdgeSam(Contender):
         self.name, self.precision = f"{engine} {sam.variant}", sam.variant
         self._sam, self._material = sam, material
         self._prepared = prepare(material.picture, None, sam.manifest, sam.pixels)
+        self._together = [
+            prepare(picture, None, sam.manifest, sam.pixels) for picture in material.together()
+        ]
         self._embedding: Embedding = sam.encode(self._prepared)
         self._embedding.wait()  # what the device refuses, it refuses now
+        for prepared in self._together:
+            finished(prepared.network)
         passport = sam.passport
         self.about = {
             "engine": sam.engine,
@@ -153,6 +168,12 @@ class EdgeSam(Contender):
         embedding = self._sam.encode(self._prepared)
         embedding.wait()
         return embedding
+
+    def encode_batch(self) -> object:
+        embeddings = self._sam.encode_batch(self._together)
+        for embedding in embeddings:
+            embedding.wait()
+        return embeddings
 
     def click(self, number: int) -> NDArray[np.bool_]:
         prompt = Prompt.box(*self._material.box(number))

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from edgesam_bench.gpu.contender import Contender
+from edgesam_bench.gpu.contender import TOGETHER, Contender
 
 Role = Literal["image_encoder", "image_side", "mask_decoder"]
 
@@ -22,6 +22,7 @@ class Measure:
         frames: a call does all frames, and its figure is that of one.
         profiled: calls whose device time is taken.
         parts: graphs of the bundle that one call runs, for its share of the peaks.
+        pictures: a call encodes so many, and its figure is that of one.
     """
 
     title: str
@@ -30,6 +31,7 @@ class Measure:
     frames: bool = False
     profiled: int = 5
     parts: tuple[Role, ...] = ()
+    pictures: int = 1
 
 
 MEASURES = {
@@ -54,4 +56,12 @@ MEASURES = {
     ),
     "overlapped": Measure("pipeline, a frame, overlapped", lambda c, _: c.overlapped(), 1, True, 0),
     "everything": Measure("everything mode", lambda c, _: c.everything(), 1, profiled=1),
+    # Last: torch.compile begins anew for another shape, which must cost the others no figure.
+    f"encode_{TOGETHER}": Measure(
+        f"encode of {TOGETHER} pictures in one call, a picture",
+        lambda c, _: c.encode_batch(),
+        5,
+        parts=("image_encoder", "image_side"),
+        pictures=TOGETHER,
+    ),
 }

@@ -41,8 +41,9 @@ def _heading(report: Mapping[str, Any]) -> str:
         f"pixels; rounds, contenders in turn: {report['rounds']}. Wall times end when the "
         f"device has nothing left to do; device times are those in which a kernel or a copy ran. "
         f"Encode begins with the prepared picture on the device; edgesam's ends with the picture's "
-        f"side of the decoder, too, which PyTorch makes in every click. PyTorch's pictures are "
-        f"prepared on the host."
+        f"side of the decoder, too, which PyTorch makes in every click. Of several pictures in one "
+        f"call PyTorch's encoder runs once; edgesam's once where its graph takes several, else "
+        f"once for each. PyTorch's pictures are prepared on the host."
         f"{ended}\n"
     )
 

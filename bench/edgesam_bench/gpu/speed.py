@@ -65,6 +65,10 @@ class Race:
         self.alone.discard(one)
         self.samples.get(measure, {}).pop(contender.name, None)
 
+    def at_once(self, measure: Measure) -> int:
+        """How many a call does: the figure is that of one."""
+        return self.frames if measure.frames else measure.pictures
+
     def what(self, measure: str, contender: Contender) -> str:
         """How it is called where it is not measured."""
         return f"{self.model}, {contender.name}: {measure}"
@@ -179,7 +183,7 @@ def _timed(
             started = clock()
             measure.call(contender, _WARM + number * measure.count + index)
             tools.synchronize()
-            values.append((clock() - started) / (race.frames if measure.frames else 1))
+            values.append((clock() - started) / race.at_once(measure))
 
     findings.progress(f"{race.what(name, contender)}: {f'round {number}' if number else 'alone'}")
     samples = race.samples.setdefault(name, {})
@@ -211,7 +215,8 @@ def _device(race: Race, findings: Findings, tools: Tools, deadline: Deadline) ->
 
             def work(c: Contender = contender, m: Measure = measure, into: Any = values) -> None:
                 for number in range(m.profiled):
-                    into.append(profile(lambda: m.call(c, number)))  # noqa: B023
+                    seconds = profile(lambda: m.call(c, number))  # noqa: B023
+                    into.append(seconds / race.at_once(m))
 
             if findings.attempt(what, work):
                 race.device.setdefault(name, {})[contender.name] = values
@@ -276,7 +281,10 @@ def _shares(
         size += variant.weights.size
     halved = size // 2 if contender.precision in ("fp16", "bf16") else size
     peaks = findings.content["peaks"]
-    return shares(peaks, contender.precision, race.macs[parts], halved, device["p50"])
+    # Of the whole call: it reads its weights once for all pictures.
+    pictures, macs = MEASURES[name].pictures, race.macs[parts]
+    whole = None if macs is None else pictures * macs
+    return shares(peaks, contender.precision, whole, halved, pictures * device["p50"])
 
 
 def _counted(race: Race, name: str, findings: Findings) -> int | None:

@@ -88,12 +88,15 @@ class TorchPeer(Contender):
         self._decoder = self._network.mask_decoder
         if way.compiled:
             mode = "reduce-overhead" if device == "cuda" else "default"
-            self._encoder = torch.compile(self._encoder, mode=mode)
+            # Anew for several pictures: else what it makes then is for any number of them.
+            self._encoder = torch.compile(self._encoder, mode=mode, dynamic=False)
             self._decoder = torch.compile(self._decoder, mode=mode)
             self._network.mask_decoder = self._decoder
         self.about = {"engine": f"torch {torch.__version__}:{device}", "fused": attentions}
-        # Ours has its prepared picture on the device, too.
+        # Ours has its prepared pictures on the device, too.
         self._picture = self._uploaded(self._prepared)
+        together = [prepare(picture, None, self._manifest) for picture in material.together()]
+        self._together = torch.cat([self._uploaded(one) for one in together])
         self._embedding, self._fit = self._encoded(self._picture), self._prepared.fit
 
     def without(self) -> Mapping[str, str]:
@@ -111,6 +114,9 @@ class TorchPeer(Contender):
 
     def encode(self) -> object:
         return self._encoded(self._picture)
+
+    def encode_batch(self) -> object:
+        return self._encoded(self._together)
 
     def click(self, number: int) -> NDArray[np.bool_]:
         masks: NDArray[np.bool_] = self._masks([self._material.box(number)])[0]
@@ -146,7 +152,8 @@ class TorchPeer(Contender):
         return array
 
     def close(self) -> None:
-        del self._encoder, self._decoder, self._network, self._embedding, self._picture
+        del self._encoder, self._decoder, self._network, self._embedding
+        del self._picture, self._together
         self._generator = None
         if self._device == "cuda":
             self._torch.cuda.empty_cache()

@@ -14,7 +14,7 @@ import pytest
 
 from edgesam.errors import EngineUnavailable
 from edgesam_bench.gpu.__main__ import main, verdict
-from edgesam_bench.gpu.findings import read_findings
+from edgesam_bench.gpu.findings import Findings, read_findings
 from edgesam_bench.gpu.measures import MEASURES
 from edgesam_bench.gpu.page import markdown
 from edgesam_bench.gpu.run import Here
@@ -42,6 +42,7 @@ def test_everything_that_a_fake_device_can_be_asked(
     assert rows["click"]["wall"]["n"] == 2 * MEASURES["click"].count
     assert rows["click"]["wall"]["p50"] == pytest.approx(0.001)
     assert rows["serial"]["wall"]["p50"] == pytest.approx(0.0005), "a frame's, of two"
+    assert rows["encode_4"]["wall"]["p50"] == pytest.approx(0.00025), "a picture's, of four"
     assert rows["overlapped"]["gain"]["median"] == pytest.approx(1)
     assert all(row["device"] is None for row in report["speed"]), "nothing was guessed"
     (parity,) = report["parity"]
@@ -80,7 +81,7 @@ def test_memory_that_runs_out_costs_what_needed_it(
     run_fake: Run, make_cuda: Make, reasons: Reasons
 ) -> None:
     report = run_fake(make_cuda(fails_at=1))
-    assert {row["measure"] for row in report["speed"]} == {"encode", "embed"}
+    assert {row["measure"] for row in report["speed"]} == {"encode", "embed", "encode_4"}
     why = reasons(report)
     assert why["mobile-sam, fake fp32: click"] == "the device has no memory left"
     assert why["mobile-sam, fake fp32: parity"] == "the device has no memory left"
@@ -134,8 +135,24 @@ def test_device_times_are_taken_where_something_can(run_fake: Run, make_cuda: Ma
     report = run_fake(make_cuda(), tools=tools)
     rows = {row["measure"]: row for row in report["speed"]}
     assert rows["click"]["device"]["p50"] == 0.25
+    assert rows["encode_4"]["device"]["p50"] == 0.0625, "a picture's, of four"
     assert rows["serial"]["device"] is None
     assert rows["click"]["shares"] == {}, "no peak was measured: no share is told"
+
+
+def test_weights_are_read_once_for_all_pictures_of_a_call(
+    run_fake: Run, make_cuda: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where four pictures take as long as one, copies have the same share of their peak."""
+
+    def measure(_: object, findings: Findings, *more: object) -> None:
+        findings.content["peaks"] = {"by": "a fake", "matmul": {}, "copy": {"gb_per_s": 1e-9}}
+
+    monkeypatch.setattr("edgesam_bench.gpu.run.peaks.measure", measure)
+    tools = Tools(None, "broken", wait_for_nothing, "a fake", lambda call: 0.25)
+    rows = {row["measure"]: row for row in run_fake(make_cuda(), tools=tools)["speed"]}
+    assert rows["encode"]["shares"]["copy"] > 0
+    assert rows["encode_4"]["shares"] == pytest.approx(rows["encode"]["shares"])
 
 
 def test_what_was_found_is_there_after_a_kill(
