@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,10 +13,12 @@ from edgesam import BundleError, EngineUnavailable, PrecisionMismatch
 from edgesam.engines.tensorrt.flavour import RTX
 from edgesam.engines.tensorrt.making import Target, plan_for
 from edgesam.engines.tensorrt.network import (
+    IMAGES,
     POINTS,
     PROMPTS,
     TOKENS,
     Parsed,
+    _bound,
     built,
     capabilities_known,
     parsed,
@@ -38,6 +41,19 @@ def kinds(network: Parsed) -> dict[str, set[str]]:
     return found
 
 
+def bounded(network: Parsed) -> list[Any]:
+    """The profiles that a build is given."""
+    given: list[Any] = []
+
+    class Config:
+        def add_optimization_profile(self, profile: Any) -> int:
+            given.append(profile)
+            return 0
+
+    _bound(network, Config())
+    return given
+
+
 @pytest.fixture
 def target() -> Target:
     """A card that is not here."""
@@ -55,6 +71,31 @@ class TestSmall:
         weights = {"w": np.ones((8, 8), np.float32)}
         write_graph(path, [("MatMul", ["x", "w"], "y")], {"x": [4, 8]}, ["y"], weights)
         return path
+
+    @pytest.mark.parametrize(("count", "most"), [("images", 4), (1, 1)])
+    def test_an_encoder_that_takes_several_pictures(
+        self, write_graph: WriteGraph, tmp_path: Path, count: str | int, most: int
+    ) -> None:
+        """Its plan takes one to four; one of a fixed size is as it is."""
+        import numpy as np
+
+        path = tmp_path / "encoder.onnx"
+        weights = {"w": np.ones((8, 8), np.float32)}
+        write_graph(
+            path, [("MatMul", ["image", "w"], "y")], {"image": [count, 4, 8]}, ["y"], weights
+        )
+        network = parsed(RTX, path, "fp32")
+        (profile,) = bounded(network)
+        if most > 1:
+            assert [tuple(size) for size in profile.get_shape("image")] == [
+                (1, 4, 8),
+                (1, 4, 8),
+                (IMAGES, 4, 8),
+            ]
+            assert most == IMAGES
+        assert tuple(network.network.get_input(0).shape) == (-1 if most > 1 else 1, 4, 8)
+        plan, _ = built(network, ["8.6"], lambda _: None, None)
+        assert bytes(plan)
 
     def test_fp32_passes_as_fp32_alone(self, product: Path) -> None:
         assert kinds(parsed(RTX, product, "fp32"))["MATRIX_MULTIPLY"] == {"FLOAT"}
