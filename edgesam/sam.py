@@ -100,9 +100,9 @@ class Sam:
 
     def encode_batch(self, prepared: Sequence[Prepared]) -> list[Embedding]:
         """:meth:`encode` of several pictures, in one run if the encoder takes several."""
-        networks = [each.network_of(self.manifest) for each in prepared]
         if not isinstance(self._open, Batching):
             return [self.encode(each) for each in prepared]
+        networks = [each.network_of(self.manifest) for each in prepared]
         found = zip(self._open.encode_batch(networks), prepared, strict=True)
         return [self.embedding(one, each.fit, each.mapping, each.place) for one, each in found]
 

@@ -35,10 +35,11 @@ from edgesam.engines import (
     choose,
 )
 from edgesam.engines.fake import FakeEngine
-from edgesam.engines.ort import cuda, in_bytes
+from edgesam.engines.ort import in_bytes
 from edgesam.engines.ort.engine import OnnxRuntime
 from edgesam.home import home
 from edgesam.manifest import ROLES
+from edgesam_kernels.device import opening
 from edgesam_kernels.device.fake import FakeDevice
 
 Make = Callable[..., Bundle]
@@ -170,7 +171,7 @@ class TestOnnxRuntime:
         both = ["CUDAExecutionProvider", "CPUExecutionProvider"]
         monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: both)
         monkeypatch.setattr(onnxruntime, "InferenceSession", Fallen)
-        monkeypatch.setattr(cuda, "_open_device", lambda *_: FakeDevice())
+        monkeypatch.setattr(opening, "open_device", lambda *_: FakeDevice())
         with pytest.raises(EngineUnavailable, match="CUDAExecutionProvider and runs CPUExec"):
             open_ort(lite_graphs, device="cuda")
 

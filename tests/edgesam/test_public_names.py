@@ -108,3 +108,11 @@ def test_reading_a_picture_needs_no_framework(tmp_path: Path) -> None:
     heavy = ["torch", "onnx", "onnx_ir", "onnxruntime", "sympy", "edgesam_export", "edgesam_bench"]
     assert loaded(code, heavy) == []
     assert loaded(code, ["PIL"]) == ["PIL"]  # the check itself can see a module
+
+
+def test_engines_bring_nothing_that_runs_on_a_device() -> None:
+    """It comes when one is opened: a CPU's start does not wait for it."""
+    parts = ("edgesam.engines.device", "edgesam_kernels.device.opening")
+    code = f"import sys, edgesam.engines; print([m for m in sys.modules if m.startswith({parts})])"
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "[]"

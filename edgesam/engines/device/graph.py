@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from math import prod
 from typing import Any, TypeGuard
 
@@ -100,7 +100,7 @@ class DeviceGraph(ABC):
         with self._lock, self.device.current():
             if self._closed:
                 raise ValueError("this session is closed")
-            try:
+            with self._told():
                 given = {name: self._give(name, inputs[name]) for name in self.inputs}
                 shapes = self._own.shaped({name: each.shape for name, each in given.items()})
                 loans = {name: self._lend(name, shape) for name, shape in shapes.items()}
@@ -116,10 +116,6 @@ class DeviceGraph(ABC):
                             each.used(self.stream, ready)
                 for loan in loans.values():
                     loan.used(self.stream, ready)
-            except (DeviceOutOfMemory, MemoryError):
-                raise self._out_of_memory() from None
-            except DeviceError as error:
-                raise EngineUnavailable(f"the device failed in {self.name}: {error}") from None
         return tuple(
             OnDevice(
                 self.device, loans[name], shapes[name], ready, self._fetching, self.types[name]
@@ -134,15 +130,10 @@ class DeviceGraph(ABC):
             EngineUnavailable, OutOfMemory: as :meth:`run`.
         """
         array = np.ascontiguousarray(array, self.types[name])
-        try:
-            with self._lock:  # what others record of this stream must not have it
-                loan = self._lender.lend(max(LEAST, array.nbytes), self.stream)
-                self.device.upload(loan.pointer, array, self.stream)
-                ready = self.stream.record()
-        except DeviceOutOfMemory:
-            raise self._out_of_memory() from None
-        except DeviceError as error:
-            raise EngineUnavailable(f"the device failed in {self.name}: {error}") from None
+        with self._lock, self._told():  # what others record of this stream must not have it
+            loan = self._lender.lend(max(LEAST, array.nbytes), self.stream)
+            self.device.upload(loan.pointer, array, self.stream)
+            ready = self.stream.record()
         return OnDevice(self.device, loan, array.shape, ready, self._fetching, array.dtype)
 
     def close(self) -> None:
@@ -210,6 +201,16 @@ class DeviceGraph(ABC):
                 held.close()
             self._buffers[name] = held = self.device.memory(max(LEAST, nbytes))
         return held
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Errors of the device as ours."""
+        try:
+            yield
+        except (DeviceOutOfMemory, MemoryError):
+            raise self._out_of_memory() from None
+        except DeviceError as error:
+            raise EngineUnavailable(f"the device failed in {self.name}: {error}") from None
 
     def _out_of_memory(self) -> OutOfMemory:
         return OutOfMemory(

@@ -17,8 +17,7 @@ from typing import Any
 from edgesam.engines.ort.errors import line_of, said_of
 from edgesam.errors import EdgeSamError, EngineUnavailable
 from edgesam_kernels.device import Device, DeviceUnavailable
-from edgesam_kernels.device.opening import open_device as _open_device
-from edgesam_kernels.device.opening import why_not as why_not_device
+from edgesam_kernels.device.driver import LIBRARY
 from edgesam_kernels.device.wheels import load_libraries
 
 PROVIDER = "CUDAExecutionProvider"
@@ -35,13 +34,17 @@ _OF_SHAPES = {
 
 
 def open_device() -> Device:
-    """The first GPU, in the context that ONNX Runtime uses: pycuda's may be another.
+    """The first GPU, in the context that ONNX Runtime uses: pycuda's may be another. What sessions
+    need of NVIDIA's libraries is loaded with it.
 
     Raises:
         EngineUnavailable: there is none, or what edgesam uses it by is missing.
     """
+    from edgesam_kernels.device import opening
+
+    _preload()
     try:
-        return _open_device("cuda-bindings", 0)
+        return opening.open_device("cuda-bindings", 0)
     except DeviceUnavailable as error:
         raise EngineUnavailable(f"onnxruntime cannot use CUDA here: {error}") from None
 
@@ -65,9 +68,8 @@ def providers(stream: int, ordinal: int) -> list[tuple[str, dict[str, str]]]:
 
 
 def prepare(options: Any) -> None:
-    """Amend the options of a session to be opened, and have its libraries found."""
+    """Amend the options of a session to be opened."""
     options.add_session_config_entry(_RECORD, "1")
-    _preload()
 
 
 def start(make: Callable[..., Any], name: str) -> Any:
@@ -106,8 +108,9 @@ def why_not() -> str:
 
 def missing() -> str | None:
     """What of CUDA is not here, and what to do, in one line; None where all can be loaded."""
-    driver = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
-    if _flaw(driver) is not None:
+    from edgesam_kernels.device.opening import why_not as why_no_device
+
+    if _flaw(LIBRARY) is not None:
         return (
             "no NVIDIA driver was found on this machine. Try: install it (nvidia-smi tells "
             "whether it works), or --device cpu"
@@ -125,7 +128,7 @@ def missing() -> str | None:
     # It finds the rest of ONNX Runtime only when that loads it.
     if flaw is not None and "undefined symbol" not in flaw:
         return f"a library that it needs is missing ({flaw}). Try: {_LIBRARIES}"
-    return why_not_device("cuda-bindings")
+    return why_no_device("cuda-bindings")
 
 
 def _preload() -> None:

@@ -14,10 +14,8 @@ from numpy.typing import NDArray
 
 from edgesam.cancel import Cancel
 from edgesam.embedding import ImageSide, Tensor, on_host
-from edgesam.engines.device.session import DeviceSession
 from edgesam.engines.ort import cuda
 from edgesam.engines.ort.errors import line_of, said_of
-from edgesam.engines.ort.graph import OrtGraph
 from edgesam.engines.ort.in_bytes import asks_for_bytes, start_in_bytes
 from edgesam.engines.protocol import Graphs, MaskPrompts, Prompts, Session
 from edgesam.engines.refusal import device_for
@@ -102,7 +100,11 @@ class OnnxRuntime:
         return OrtSession(encoder, image_side, decoder, device=device)
 
 
-def _on_cuda(paths: Sequence[Path], precision: str) -> DeviceSession:
+def _on_cuda(paths: Sequence[Path], precision: str) -> Session:
+    # Only here: a CPU's start need not wait for what runs on a device.
+    from edgesam.engines.device.session import DeviceSession
+    from edgesam.engines.ort.graph import OrtGraph
+
     device = cuda.open_device()
     encoder, image_side, decoder = (
         OrtGraph(device, path.name, partial(_load_on_cuda, path, precision, device.ordinal))

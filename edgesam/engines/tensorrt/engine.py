@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import ctypes
 import logging
-import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edgesam.engines.blobs import Blob
-from edgesam.engines.device.session import DeviceSession, Limits
 from edgesam.engines.protocol import Graphs
 from edgesam.engines.refusal import device_for
 from edgesam.engines.tensorrt.flavour import Flavour, flavour_here
-from edgesam.engines.tensorrt.graph import TensorRtGraph
 from edgesam.engines.tensorrt.making import Target, forget_plan, plan_for
 from edgesam.engines.tensorrt.network import IMAGES, POINTS, PROMPTS, capabilities_known
 from edgesam.engines.tensorrt.types import PRECISIONS, precision_of
 from edgesam.errors import BundleError, EdgeSamError, EngineUnavailable, OutOfMemory
 from edgesam.home import home
 from edgesam_kernels.device import Device, DeviceError, DeviceOutOfMemory
+from edgesam_kernels.device.driver import LIBRARY as _DRIVER
+
+if TYPE_CHECKING:
+    from edgesam.engines.device.session import DeviceSession
+    from edgesam.engines.tensorrt.graph import TensorRtGraph
 
 logger = logging.getLogger("edgesam")
 
 _DEVICE = "cuda"
-_DRIVER = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
 
 
 class TensorRt:
@@ -99,6 +101,9 @@ def _open_device() -> Device:
 
 
 def _opened(flavour: Flavour, device: Device, graphs: Graphs, precision: str) -> DeviceSession:
+    # Only here, as in _loaded: a CPU's start need not wait for what runs on a device.
+    from edgesam.engines.device.session import DeviceSession, Limits
+
     trt = flavour.load()
     major, minor = device.compute_capability
     capability = f"{major}.{minor}"
@@ -131,6 +136,7 @@ def _loaded(
     device: Device, path: Path, precision: str, target: Target, *, repeats: bool
 ) -> TensorRtGraph:
     """A graph ready to run; a plan that is kept and refused is built anew, once."""
+    from edgesam.engines.tensorrt.graph import TensorRtGraph
 
     def load(plan: bytes) -> TensorRtGraph:
         return TensorRtGraph(

@@ -10,6 +10,8 @@ from typing import Any
 
 from edgesam_kernels.device.errors import DeviceError, DeviceOutOfMemory, DeviceUnavailable
 
+LIBRARY = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
+
 OUT_OF_MEMORY = 2
 NO_DEVICE = 100
 NOT_READY = 600
@@ -21,10 +23,9 @@ NOT_INSTALLED = 'needs the package cuda-bindings (not installed): pip install "e
 
 def no_driver() -> DeviceUnavailable:
     """There is no libcuda on this machine, or one that does not load."""
-    name = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
     return DeviceUnavailable(
-        f"no NVIDIA driver was found ({name} could not be loaded): install the display driver of "
-        "the NVIDIA card, or use the CPU"
+        f"no NVIDIA driver was found ({LIBRARY} could not be loaded): install the display driver "
+        "of the NVIDIA card, or use the CPU"
     )
 
 

@@ -15,9 +15,9 @@ import pytest
 
 from edgesam import ModelNotFound
 from edgesam.bundle import find_bundle
-from edgesam.engines.ort import cuda
 from edgesam.engines.tensorrt.flavour import RTX, Flavour
 from edgesam.home import home
+from edgesam_kernels.device import opening
 from edgesam_kernels.device.fake import FakeDevice
 
 from .ort_double import BOTH, OrtDouble
@@ -169,5 +169,5 @@ def fake_ort(card_of_ort: Any, monkeypatch: pytest.MonkeyPatch) -> OrtDouble:
     double = OrtDouble(onnxruntime, card_of_ort)
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: BOTH)
     monkeypatch.setattr(onnxruntime, "InferenceSession", double.Session)
-    monkeypatch.setattr(cuda, "_open_device", lambda library, ordinal: card_of_ort)
+    monkeypatch.setattr(opening, "open_device", lambda library, ordinal: card_of_ort)
     return double

@@ -17,7 +17,7 @@ from edgesam.engines import Graphs, MaskPrompts, Prompts
 from edgesam.engines.device.session import DeviceSession
 from edgesam.engines.ort import cuda
 from edgesam.engines.ort.engine import OnnxRuntime
-from edgesam_kernels.device import DeviceUnavailable
+from edgesam_kernels.device import DeviceUnavailable, opening
 from edgesam_kernels.device.fake import FakeDevice
 
 from ..ort_double import BOTH, OrtDouble, node
@@ -72,7 +72,7 @@ class TestOpening:
         def none(*_: Any) -> Any:
             raise DeviceUnavailable("needs cuda-bindings")
 
-        monkeypatch.setattr(cuda, "_open_device", none)
+        monkeypatch.setattr(opening, "open_device", none)
         with pytest.raises(EngineUnavailable, match="cannot use CUDA here: needs cuda-bindings"):
             opened(lite_graphs)
         assert fake_ort.opened == []
@@ -148,7 +148,7 @@ class TestMissing:
 
         monkeypatch.setattr(ctypes, "CDLL", load)
         monkeypatch.setattr(cuda.Path, "is_file", lambda self: True)
-        monkeypatch.setattr(cuda, "why_not_device", lambda _: flaws.get("device"))
+        monkeypatch.setattr(opening, "why_not", lambda _: flaws.get("device"))
         return flaws
 
     def test_no_driver(
