@@ -154,7 +154,7 @@ def _block(net: Net, x: ir.Value, arch: ViT, *, windowed: bool) -> ir.Value:
         )
 
     with net.scope("mlp"):
-        blocks = _blocks(arch, 4 * hidden * arch.grid)
+        blocks = 1 if arch.uncut else _count(arch.grid, 4 * hidden * arch.grid)
         return net.add(x, _in_blocks(net, mlp, blocks, 1, y))
 
 
@@ -174,7 +174,7 @@ def _whole_grid(net: Net, x: ir.Value, arch: ViT) -> ir.Value:
     def attended(queries: ir.Value, rows: ir.Value, columns: ir.Value) -> ir.Value:
         return _attended(net, (heads, -1, grid, head), queries, rows, columns, k, v)
 
-    blocks = _blocks(arch, 4 * heads * grid**3)
+    blocks = _count(grid, 4 * heads * grid**3)
     y = _in_blocks(net, attended, blocks, 1, q, *_positions(net, q, grid, head))
     return net.reshape(net.transpose(y, 1, 0, 2), 1, grid, grid, arch.width)
 
@@ -300,11 +300,6 @@ def _in_blocks(
         return function(*values)
     split = [net.ops("Split", blocks, y, axis=axis, num_outputs=blocks) for y in values]
     return net.op("Concat", *(function(*parts) for parts in zip(*split, strict=True)), axis=axis)
-
-
-def _blocks(arch: ViT, row: int) -> int:
-    """Into how many the grid's rows, of so many bytes each, are cut."""
-    return 1 if arch.uncut else _count(arch.grid, row)
 
 
 def _count(rows: int, row: int) -> int:
